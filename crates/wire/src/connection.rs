@@ -1,0 +1,718 @@
+//! One peer connection as a state machine without a socket or a clock.
+//!
+//! A shell (a tokio task, a simulator, a fuzzer) owns a [`Connection`] and does four things:
+//!
+//! 1. gives it what happened: [`Connection::handle_bytes`], [`Connection::handle_sent`],
+//!    [`Connection::handle_timeout`];
+//! 2. tells it what was decided elsewhere: [`Connection::admit`], [`Connection::refuse`],
+//!    [`Connection::set_choked`], [`Connection::close`];
+//! 3. after each of these calls [`Connection::poll_output`] until it gives `None`, and carries out what
+//!    it says, in order;
+//! 4. comes back at [`Connection::next_timeout`], and reads from the peer only while
+//!    [`Connection::wants_input`].
+//!
+//! What a peer can make this hold is bounded: one frame coming in, [`Settings::request_queue`] requests,
+//! and going out [`Settings::send_window`] plus one block and some control messages; beyond that nothing
+//! more is read from it. Served so far is the seed's side; the fetching side will ask its own requests
+//! through the same type.
+
+mod close;
+mod metadata;
+mod requests;
+mod timers;
+
+#[cfg(test)]
+mod tests;
+
+pub use close::{CloseReason, ProtocolError};
+
+use crate::bitfield::Bitfield;
+use crate::decoder::Decoder;
+use crate::extended::metadata::MetadataMessage;
+use crate::extended::{self, ExtendedHandshake, UT_METADATA};
+use crate::handshake::{self, Handshake, Reserved};
+use crate::message::{FrameLimits, HashRange, Message, PIECE_HEADER};
+use bytes::Bytes;
+use metadata::MetadataServer;
+use metainfo::geometry::{Block, Geometry, RawRequest};
+use metainfo::ids::{PeerId, PieceIndex, SwarmHash};
+use requests::{Requests, Taken};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+use timers::{Timer, Timers};
+
+/// What all connections of one program share.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Who we are.
+    pub peer_id: PeerId,
+    /// Our name and version, as peers show it.
+    pub client: &'static str,
+    /// How many requests of one peer wait at once (`reqq` of BEP 10).
+    pub request_queue: u32,
+    /// How many bytes may be handed out before the socket has taken them.
+    pub send_window: usize,
+    /// How often one peer is given the same piece of metadata.
+    pub metadata_repeats: u8,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long a peer may say nothing.
+    pub silence_timeout: Duration,
+    /// How long we say nothing.
+    pub keep_alive: Duration,
+    /// How long a peer may take none of the bytes it asked for.
+    pub stall_timeout: Duration,
+}
+
+impl Settings {
+    /// The defaults, under this peer id and client name.
+    pub fn new(peer_id: PeerId, client: &'static str) -> Self {
+        Self {
+            peer_id,
+            client,
+            request_queue: 512,
+            send_window: 256 * 1024,
+            metadata_repeats: 4,
+            handshake_timeout: Duration::from_secs(12),
+            silence_timeout: Duration::from_secs(180),
+            keep_alive: Duration::from_secs(100),
+            stall_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The torrent a connection is admitted to.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// How its bytes fall into pieces.
+    pub geometry: Geometry,
+    /// The raw info dictionary, for peers that came by a magnet link.
+    pub metadata: Bytes,
+    /// Whether it has BEP 52's merkle trees.
+    pub v2: bool,
+}
+
+/// What the shell has to do. Everything is to be carried out in the order in which it is given.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// The peer wants this swarm: answer with [`Connection::admit`] or [`Connection::refuse`].
+    Identify(SwarmHash),
+    /// Send these bytes.
+    Send(Bytes),
+    /// Read these blocks and send them, each behind its [`crate::message::piece_header`].
+    Read(Vec<Block>),
+    /// The peer asks for hashes: answer with [`Connection::send_hashes`].
+    FindHashes(HashRange),
+    /// Whether the peer wants anything has changed: for the choker.
+    Interest(bool),
+    /// Send what is left, then close. Nothing follows.
+    Close(CloseReason),
+}
+
+/// What a connection has counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Blocks handed out for reading.
+    pub blocks: u64,
+    /// Their bytes.
+    pub block_bytes: u64,
+    /// Requests refused: choked, or too many at once.
+    pub refused_requests: u64,
+    /// Requests taken back by the peer.
+    pub cancelled_requests: u64,
+    /// Pieces of metadata sent.
+    pub metadata_pieces: u64,
+    /// Requests for metadata refused.
+    pub refused_metadata: u64,
+    /// Extension messages that made no sense and were passed over.
+    pub malformed_extended: u64,
+    /// Requests for hashes refused.
+    pub refused_hashes: u64,
+}
+
+/// How many bytes of control messages may wait behind a full send window before reading stops.
+const CONTROL_SLACK: usize = 64 * 1024;
+/// How many requests for hashes wait at once.
+const MAX_HASH_REQUESTS: usize = 16;
+/// The most blocks handed out in one go: as many 16 KiB blocks as fill the default window.
+const MAX_BATCH: usize = 16;
+/// The number under which we take `ut_metadata`.
+const OUR_UT_METADATA: u8 = 1;
+
+/// One peer connection. See the module for how it is driven.
+#[derive(Debug)]
+pub struct Connection {
+    settings: Settings,
+    stage: Stage,
+    timers: Timers,
+    /// Encoded messages that wait for [`Self::poll_output`].
+    control: Vec<u8>,
+    /// Bytes handed out and not yet taken by the socket.
+    unsent: usize,
+    tally: Tally,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The handshake is coming in.
+    Greeting { bytes: [u8; Handshake::LENGTH], filled: usize },
+    /// It has come; the shell is to say whether the torrent is served.
+    Identified { theirs: Handshake, told: bool },
+    /// Messages go both ways.
+    Open(Box<Session>),
+    /// Over; the shell is told once.
+    Closed { reason: CloseReason, told: bool },
+}
+
+/// What there is once a torrent is agreed on.
+#[derive(Debug)]
+struct Session {
+    served: Served,
+    decoder: Decoder,
+    peer: Peer,
+    choked: bool,
+    requests: Requests,
+    metadata: MetadataServer,
+    hash_requests: VecDeque<HashRange>,
+    /// The interest the shell was last told of.
+    told_interest: bool,
+}
+
+/// What we know of the other side.
+#[derive(Debug)]
+struct Peer {
+    id: PeerId,
+    reserved: Reserved,
+    interested: bool,
+    has: Has,
+    extended: Option<ExtendedHandshake>,
+}
+
+/// The pieces of a peer: most have none or all, and cost no bits.
+#[derive(Debug)]
+enum Has {
+    None,
+    Some(Bitfield),
+    All,
+}
+
+impl Connection {
+    /// A connection that a peer has opened to us.
+    pub fn accept(now: Instant, settings: Settings) -> Self {
+        let mut timers = Timers::default();
+        timers.set(Timer::Handshake, now + settings.handshake_timeout);
+        Self {
+            settings,
+            stage: Stage::Greeting { bytes: [0; Handshake::LENGTH], filled: 0 },
+            timers,
+            control: Vec::new(),
+            unsent: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    // What happened.
+
+    /// Bytes came from the peer. Gives how many were taken: fewer than came when the shell has something
+    /// to do first (drain [`Self::poll_output`], then offer the rest again) or when [`Self::wants_input`] is false.
+    pub fn handle_bytes(&mut self, now: Instant, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
+        while self.wants_input() && !rest.is_empty() {
+            match &mut self.stage {
+                Stage::Greeting { bytes, filled } => {
+                    let take = rest.len().min(Handshake::LENGTH - *filled);
+                    bytes[*filled..*filled + take].copy_from_slice(&rest[..take]);
+                    *filled += take;
+                    rest = &rest[take..];
+                    self.greet();
+                }
+                Stage::Open(session) => {
+                    self.timers.set(Timer::Silence, now + self.settings.silence_timeout);
+                    match session.decoder.feed(&mut rest) {
+                        Ok(Some(message)) => self.handle_message(message),
+                        Ok(None) => {}
+                        Err(error) => self.fail(ProtocolError::from(error)),
+                    }
+                }
+                Stage::Identified { .. } | Stage::Closed { .. } => break,
+            }
+        }
+        bytes.len() - rest.len()
+    }
+
+    /// The socket has taken so many of the bytes that were handed out.
+    pub fn handle_sent(&mut self, now: Instant, bytes: usize) {
+        self.unsent = self.unsent.saturating_sub(bytes);
+        if self.unsent == 0 {
+            self.timers.stop(Timer::Stall);
+        } else {
+            self.timers.set(Timer::Stall, now + self.settings.stall_timeout);
+        }
+    }
+
+    /// Time has passed: to be called at [`Self::next_timeout`], harmless before.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for timer in Timer::ALL {
+            if !self.timers.is_due(timer, now) {
+                continue;
+            }
+            self.timers.stop(timer);
+            match timer {
+                Timer::Handshake => self.end(CloseReason::HandshakeTimeout),
+                Timer::Silence => self.end(CloseReason::Silent),
+                Timer::Stall => self.end(CloseReason::Stalled),
+                Timer::KeepAlive => self.send(&Message::KeepAlive),
+            }
+        }
+    }
+
+    // What was decided elsewhere.
+
+    /// The torrent is served: the connection opens. `remote` is the peer's address as we see it.
+    pub fn admit(&mut self, now: Instant, served: Served, remote: Option<IpAddr>) {
+        let Stage::Identified { theirs, .. } = self.stage else {
+            return;
+        };
+        let mut reserved = Reserved::default().with_extended().with_fast();
+        if served.v2 {
+            reserved = reserved.with_v2();
+        }
+        // The hash asked for is the hash answered: a peer that came by the v1 hash stays in that swarm.
+        let ours = Handshake { reserved, swarm: theirs.swarm, peer_id: self.settings.peer_id };
+        self.control.extend_from_slice(&ours.encode());
+        let n_pieces = served.geometry.n_pieces();
+        // BEP 6 wants this to be the first message.
+        if theirs.reserved.fast() {
+            self.send(&Message::HaveAll);
+        } else if n_pieces > 0 {
+            self.send(&Message::Bitfield(Bitfield::all(n_pieces).as_bytes().to_vec().into()));
+        }
+        if theirs.reserved.extended() {
+            let handshake = ExtendedHandshake {
+                extensions: [(UT_METADATA.to_owned(), OUR_UT_METADATA)].into(),
+                client: Some(self.settings.client.to_owned()),
+                port: None,
+                request_queue: Some(self.settings.request_queue),
+                metadata_size: u32::try_from(served.metadata.len()).ok(),
+                your_ip: remote,
+                upload_only: true,
+            };
+            let payload = handshake.encode().into();
+            self.send(&Message::Extended { id: extended::HANDSHAKE_ID, payload });
+        }
+        let limits = FrameLimits { bitfield: Bitfield::byte_len(n_pieces) as u32, ..FrameLimits::default() };
+        self.stage = Stage::Open(Box::new(Session {
+            decoder: Decoder::new(limits),
+            peer: Peer {
+                id: theirs.peer_id,
+                reserved: theirs.reserved,
+                interested: false,
+                has: Has::None,
+                extended: None,
+            },
+            served,
+            choked: true,
+            requests: Requests::default(),
+            metadata: MetadataServer::default(),
+            hash_requests: VecDeque::new(),
+            told_interest: false,
+        }));
+        self.timers.stop(Timer::Handshake);
+        self.timers.set(Timer::Silence, now + self.settings.silence_timeout);
+    }
+
+    /// The torrent isn't served.
+    pub fn refuse(&mut self) {
+        self.end(CloseReason::NotServed);
+    }
+
+    /// The choker has decided. What a choked peer had asked for is dropped, and rejected by BEP 6.
+    pub fn set_choked(&mut self, choked: bool) {
+        let Stage::Open(session) = &mut self.stage else {
+            return;
+        };
+        if session.choked == choked {
+            return;
+        }
+        session.choked = choked;
+        if choked {
+            let dropped: Vec<Block> = session.requests.drain().collect();
+            let fast = session.peer.reserved.fast();
+            self.send(&Message::Choke);
+            self.tally.refused_requests += dropped.len() as u64;
+            for block in dropped.iter().filter(|_| fast) {
+                self.send(&Message::Reject(block.raw()));
+            }
+        } else {
+            self.send(&Message::Unchoke);
+        }
+    }
+
+    /// The answer to [`Output::FindHashes`]: the hashes and the proof, or nothing.
+    pub fn send_hashes(&mut self, range: HashRange, hashes: Option<Bytes>) {
+        match hashes {
+            Some(hashes) => self.send(&Message::Hashes { range, hashes }),
+            None => {
+                self.tally.refused_hashes += 1;
+                self.send(&Message::HashReject(range));
+            }
+        }
+    }
+
+    /// Ends the connection from our side.
+    pub fn close(&mut self, reason: CloseReason) {
+        self.end(reason);
+    }
+
+    // What to do.
+
+    /// The next thing to do, or `None` until something happens.
+    pub fn poll_output(&mut self, now: Instant) -> Option<Output> {
+        if !self.control.is_empty() {
+            let bytes = std::mem::take(&mut self.control);
+            self.count_out(now, bytes.len());
+            return Some(Output::Send(bytes.into()));
+        }
+        let room = self.unsent < self.settings.send_window;
+        match &mut self.stage {
+            Stage::Greeting { .. } => None,
+            Stage::Identified { told: true, .. } | Stage::Closed { told: true, .. } => None,
+            Stage::Identified { theirs, told } => {
+                *told = true;
+                Some(Output::Identify(theirs.swarm))
+            }
+            Stage::Closed { reason, told } => {
+                *told = true;
+                Some(Output::Close(*reason))
+            }
+            Stage::Open(session) => {
+                if session.told_interest != session.peer.interested {
+                    session.told_interest = session.peer.interested;
+                    return Some(Output::Interest(session.peer.interested));
+                }
+                if !room {
+                    return None;
+                }
+                if let Some(output) = session.next_metadata(&mut self.tally) {
+                    let mut bytes = Vec::new();
+                    output.encode(&mut bytes);
+                    self.count_out(now, bytes.len());
+                    return Some(Output::Send(bytes.into()));
+                }
+                if let Some(range) = session.hash_requests.pop_front() {
+                    return Some(Output::FindHashes(range));
+                }
+                let mut blocks = Vec::new();
+                let mut bytes = 0;
+                while self.unsent + bytes < self.settings.send_window && blocks.len() < MAX_BATCH {
+                    let Some(block) = session.requests.pop() else {
+                        break;
+                    };
+                    bytes += PIECE_HEADER + block.length() as usize;
+                    blocks.push(block);
+                }
+                if blocks.is_empty() {
+                    return None;
+                }
+                self.tally.blocks += blocks.len() as u64;
+                self.tally.block_bytes += blocks.iter().map(|block| u64::from(block.length())).sum::<u64>();
+                self.count_out(now, bytes);
+                Some(Output::Read(blocks))
+            }
+        }
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    // Getters.
+
+    /// Whether bytes from the peer are taken: not while it leaves ours unread, nor while the shell owes an answer.
+    pub fn wants_input(&self) -> bool {
+        let full = self.settings.send_window + Block::MAX_LENGTH as usize + CONTROL_SLACK;
+        match &self.stage {
+            Stage::Greeting { .. } => true,
+            Stage::Open(_) => self.unsent + self.control.len() < full,
+            Stage::Identified { .. } | Stage::Closed { .. } => false,
+        }
+    }
+
+    /// Whether requests of the peer wait for room to send.
+    pub fn has_requests(&self) -> bool {
+        matches!(&self.stage, Stage::Open(session) if !session.requests.is_empty())
+    }
+
+    /// Who the peer says it is, once the torrent is agreed on.
+    pub fn peer_id(&self) -> Option<PeerId> {
+        if let Stage::Open(session) = &self.stage { Some(session.peer.id) } else { None }
+    }
+
+    /// The peer's extension handshake, once it has come.
+    pub fn peer_extensions(&self) -> Option<&ExtendedHandshake> {
+        if let Stage::Open(session) = &self.stage { session.peer.extended.as_ref() } else { None }
+    }
+
+    /// How many pieces the peer has said it has.
+    pub fn peer_pieces(&self) -> u32 {
+        match &self.stage {
+            Stage::Open(session) => session.peer.n_pieces(session.served.geometry.n_pieces()),
+            _ => 0,
+        }
+    }
+
+    /// What was counted so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    // Inside.
+
+    /// Judges what has come of the handshake.
+    fn greet(&mut self) {
+        let Stage::Greeting { bytes, filled } = &self.stage else {
+            return;
+        };
+        if !handshake::may_begin(&bytes[..*filled]) {
+            return self.fail(ProtocolError::NotBitTorrent);
+        }
+        if *filled < Handshake::LENGTH {
+            return;
+        }
+        match Handshake::decode(bytes) {
+            Ok(theirs) if theirs.peer_id == self.settings.peer_id => self.fail(ProtocolError::SelfConnection),
+            Ok(theirs) => self.stage = Stage::Identified { theirs, told: false },
+            Err(handshake::NotBitTorrent) => self.fail(ProtocolError::NotBitTorrent),
+        }
+    }
+
+    fn handle_message(&mut self, message: Message) {
+        let Stage::Open(session) = &mut self.stage else {
+            return;
+        };
+        if let Some(name) = session.not_agreed(&message) {
+            return self.fail(ProtocolError::NotAgreed(name));
+        }
+        let outcome = match message {
+            Message::Interested => {
+                session.peer.interested = true;
+                Ok(())
+            }
+            Message::NotInterested => {
+                session.peer.interested = false;
+                Ok(())
+            }
+            Message::Have { piece } => session.handle_have(piece),
+            Message::Bitfield(bits) => session.handle_bitfield(&bits),
+            Message::HaveAll => {
+                session.peer.has = Has::All;
+                Ok(())
+            }
+            Message::HaveNone => {
+                session.peer.has = Has::None;
+                Ok(())
+            }
+            Message::Request(raw) => self.handle_request(raw),
+            Message::Cancel(raw) => {
+                self.handle_cancel(raw);
+                Ok(())
+            }
+            Message::Extended { id, payload } => {
+                self.handle_extended(id, &payload);
+                Ok(())
+            }
+            Message::HashRequest(range) => {
+                if session.hash_requests.len() < MAX_HASH_REQUESTS {
+                    session.hash_requests.push_back(range);
+                } else {
+                    self.send_hashes(range, None);
+                }
+                Ok(())
+            }
+            Message::Piece { .. } => Err(ProtocolError::UnaskedBlock),
+            // Hints and answers to what a fetching side asks; a seed has no use for them.
+            Message::KeepAlive
+            | Message::Choke
+            | Message::Unchoke
+            | Message::Port(_)
+            | Message::Suggest { .. }
+            | Message::AllowedFast { .. }
+            | Message::Reject(_)
+            | Message::Hashes { .. }
+            | Message::HashReject(_) => Ok(()),
+        };
+        match outcome {
+            Ok(()) => self.part_from_seed(),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn handle_request(&mut self, raw: RawRequest) -> Result<(), ProtocolError> {
+        let Stage::Open(session) = &mut self.stage else {
+            return Ok(());
+        };
+        let block = session.served.geometry.block(raw)?;
+        let limit = self.settings.request_queue as usize;
+        let fast = session.peer.reserved.fast();
+        match session.requests.push(block, !session.choked, limit) {
+            Taken::Queued => Ok(()),
+            Taken::Refused => {
+                self.tally.refused_requests += 1;
+                if fast {
+                    self.send(&Message::Reject(raw));
+                }
+                Ok(())
+            }
+            Taken::Flood => Err(ProtocolError::RequestFlood(limit as u32)),
+        }
+    }
+
+    fn handle_cancel(&mut self, raw: RawRequest) {
+        let Stage::Open(session) = &mut self.stage else {
+            return;
+        };
+        let fast = session.peer.reserved.fast();
+        if session.requests.cancel(raw) {
+            self.tally.cancelled_requests += 1;
+            // BEP 6: every request is answered, by the block or by this.
+            if fast {
+                self.send(&Message::Reject(raw));
+            }
+        }
+    }
+
+    /// Extensions are optional, and so is making sense in them: nonsense is counted and passed over.
+    fn handle_extended(&mut self, id: u8, payload: &Bytes) {
+        let Stage::Open(session) = &mut self.stage else {
+            return;
+        };
+        match id {
+            extended::HANDSHAKE_ID => match ExtendedHandshake::decode(payload) {
+                Ok(handshake) => session.peer.extended = Some(handshake),
+                Err(_) => self.tally.malformed_extended += 1,
+            },
+            OUR_UT_METADATA => {
+                let Some(their_id) = session.peer.extended.as_ref().and_then(|e| e.id_of(UT_METADATA)) else {
+                    self.tally.malformed_extended += 1;
+                    return;
+                };
+                match MetadataMessage::decode(payload) {
+                    Ok(MetadataMessage::Request { piece }) => {
+                        let repeats = self.settings.metadata_repeats;
+                        if !session.metadata.push(piece, &session.served.metadata, repeats) {
+                            self.tally.refused_metadata += 1;
+                            let payload = MetadataMessage::Reject { piece }.encode().into();
+                            self.send(&Message::Extended { id: their_id, payload });
+                        }
+                    }
+                    Ok(MetadataMessage::Data { .. } | MetadataMessage::Reject { .. }) => {}
+                    Err(_) => self.tally.malformed_extended += 1,
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A peer that has everything and wants nothing is let go, once it has said what it wanted to know.
+    fn part_from_seed(&mut self) {
+        let Stage::Open(session) = &self.stage else {
+            return;
+        };
+        let n_pieces = session.served.geometry.n_pieces();
+        let complete = n_pieces > 0 && session.peer.n_pieces(n_pieces) == n_pieces;
+        if complete && !session.peer.interested && session.metadata.is_idle() && session.requests.is_empty() {
+            self.end(CloseReason::BothSeeds);
+        }
+    }
+
+    fn send(&mut self, message: &Message) {
+        message.encode(&mut self.control);
+    }
+
+    fn count_out(&mut self, now: Instant, bytes: usize) {
+        self.unsent += bytes;
+        self.timers.set(Timer::KeepAlive, now + self.settings.keep_alive);
+        if !self.timers.is_set(Timer::Stall) {
+            self.timers.set(Timer::Stall, now + self.settings.stall_timeout);
+        }
+    }
+
+    fn fail(&mut self, error: ProtocolError) {
+        self.control = Vec::new();
+        self.end(CloseReason::Protocol(error));
+    }
+
+    fn end(&mut self, reason: CloseReason) {
+        if !matches!(self.stage, Stage::Closed { .. }) {
+            self.stage = Stage::Closed { reason, told: false };
+            self.timers = Timers::default();
+        }
+    }
+}
+
+impl Session {
+    /// The name of a message whose extension wasn't agreed on.
+    fn not_agreed(&self, message: &Message) -> Option<&'static str> {
+        let reserved = self.peer.reserved;
+        match message {
+            Message::HaveAll if !reserved.fast() => Some("have all"),
+            Message::HaveNone if !reserved.fast() => Some("have none"),
+            Message::Suggest { .. } if !reserved.fast() => Some("suggest"),
+            Message::Reject(_) if !reserved.fast() => Some("reject"),
+            Message::AllowedFast { .. } if !reserved.fast() => Some("allowed fast"),
+            Message::Extended { .. } if !reserved.extended() => Some("extended"),
+            Message::HashRequest(_) | Message::Hashes { .. } | Message::HashReject(_) if !self.served.v2 => {
+                Some("hashes")
+            }
+            _ => None,
+        }
+    }
+
+    fn handle_have(&mut self, piece: u32) -> Result<(), ProtocolError> {
+        let geometry = &self.served.geometry;
+        let piece = geometry.piece(piece).ok_or(ProtocolError::NoSuchPiece(piece))?;
+        self.peer.add(piece, geometry.n_pieces());
+        Ok(())
+    }
+
+    fn handle_bitfield(&mut self, bits: &[u8]) -> Result<(), ProtocolError> {
+        let field = Bitfield::from_bytes(bits, self.served.geometry.n_pieces())?;
+        self.peer.has = match field.count() {
+            0 => Has::None,
+            _ if field.is_complete() => Has::All,
+            _ => Has::Some(field),
+        };
+        Ok(())
+    }
+
+    fn next_metadata(&mut self, tally: &mut Tally) -> Option<Message> {
+        let id = self.peer.extended.as_ref()?.id_of(UT_METADATA)?;
+        let payload = self.metadata.pop(&self.served.metadata)?.encode().into();
+        tally.metadata_pieces += 1;
+        Some(Message::Extended { id, payload })
+    }
+}
+
+impl Peer {
+    fn add(&mut self, piece: PieceIndex, n_pieces: u32) {
+        if let Has::None = self.has {
+            self.has = Has::Some(Bitfield::none(n_pieces));
+        }
+        if let Has::Some(field) = &mut self.has {
+            field.set(piece);
+            if field.is_complete() {
+                self.has = Has::All;
+            }
+        }
+    }
+
+    fn n_pieces(&self, of: u32) -> u32 {
+        match &self.has {
+            Has::None => 0,
+            Has::Some(field) => field.count(),
+            Has::All => of,
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The extension protocol (BEP 10): the handshake in which each side numbers the extensions it takes,
+//! and below it what they say ([`metadata`]). Called by [`crate::connection`].
+
+pub mod metadata;
+
+use metainfo::bencode::{self, BencodeError, Limits, Node, Value};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// The number of the handshake itself.
+pub const HANDSHAKE_ID: u8 = 0;
+
+/// Metadata exchange (BEP 9).
+pub const UT_METADATA: &str = "ut_metadata";
+
+/// The most extensions of a stranger that are remembered, and the longest name of one.
+const MAX_EXTENSIONS: usize = 64;
+const MAX_NAME: usize = 64;
+/// The longest client name kept.
+const MAX_CLIENT: usize = 64;
+
+const LIMITS: Limits = Limits { bytes: 64 << 10, depth: 8, values: 1000 };
+
+/// What one side says of itself. Everything is optional on the wire; what is unusable reads as absent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ExtendedHandshake {
+    /// The extensions it takes, with the number that messages to it must carry (`m`; 0 switches one off).
+    pub extensions: BTreeMap<String, u8>,
+    /// Its name and version (`v`).
+    pub client: Option<String>,
+    /// Its listening TCP port (`p`).
+    pub port: Option<u16>,
+    /// How many requests it takes before it drops some (`reqq`).
+    pub request_queue: Option<u32>,
+    /// The length of the info dictionary, where it has one (`metadata_size`, BEP 9).
+    pub metadata_size: Option<u32>,
+    /// The receiver's address as the sender sees it (`yourip`).
+    pub your_ip: Option<IpAddr>,
+    /// It wants nothing (`upload_only`, BEP 21).
+    pub upload_only: bool,
+}
+
+impl ExtendedHandshake {
+    /// The number that messages of this extension must carry, where the sender takes them.
+    pub fn id_of(&self, extension: &str) -> Option<u8> {
+        self.extensions.get(extension).copied().filter(|id| *id != HANDSHAKE_ID)
+    }
+
+    /// The payload of an [`crate::message::Message::Extended`] with number 0.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut entries = vec![(
+            "m",
+            Node::dict(self.extensions.iter().map(|(name, id)| (name.as_str(), Node::from(i64::from(*id))))),
+        )];
+        let mut number = |key, value: Option<u32>| {
+            if let Some(value) = value {
+                entries.push((key, Node::from(i64::from(value))));
+            }
+        };
+        number("p", self.port.map(u32::from));
+        number("reqq", self.request_queue);
+        number("metadata_size", self.metadata_size);
+        number("upload_only", self.upload_only.then_some(1));
+        if let Some(client) = &self.client {
+            entries.push(("v", Node::from(client.as_str())));
+        }
+        match self.your_ip {
+            Some(IpAddr::V4(ip)) => entries.push(("yourip", Node::from(&ip.octets()[..]))),
+            Some(IpAddr::V6(ip)) => entries.push(("yourip", Node::from(&ip.octets()[..]))),
+            None => {}
+        }
+        Node::dict(entries).to_bytes()
+    }
+
+    /// Reads the payload of a number 0. Bytes behind the dictionary are passed over, as clients do.
+    pub fn decode(payload: &[u8]) -> Result<Self, BencodeError> {
+        let (value, _) = bencode::decode_prefix(payload, &LIMITS)?;
+        let number = |key| value.get(key).and_then(Value::as_int);
+        let extensions = value.get("m").and_then(Value::as_dict).into_iter().flatten();
+        Ok(Self {
+            extensions: extensions
+                .filter_map(|(name, id)| {
+                    let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= MAX_NAME)?;
+                    Some((name.to_owned(), u8::try_from(id.as_int()?).ok()?))
+                })
+                .take(MAX_EXTENSIONS)
+                .collect(),
+            client: value
+                .get("v")
+                .and_then(Value::as_bytes)
+                .map(|name| String::from_utf8_lossy(&name[..name.len().min(MAX_CLIENT)]).into_owned()),
+            port: number("p").and_then(|n| u16::try_from(n).ok()).filter(|port| *port != 0),
+            request_queue: number("reqq").and_then(|n| u32::try_from(n).ok()).filter(|n| *n != 0),
+            metadata_size: number("metadata_size").and_then(|n| u32::try_from(n).ok()).filter(|n| *n != 0),
+            your_ip: value.get("yourip").and_then(Value::as_bytes).and_then(|bytes| {
+                let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from).ok();
+                v4.or_else(|| <[u8; 16]>::try_from(bytes).map(IpAddr::from).ok())
+            }),
+            upload_only: number("upload_only") == Some(1),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn unusable_values_read_as_absent() {
+        let check = |bytes: &[u8]| ExtendedHandshake::decode(bytes).unwrap();
+        assert_eq!(check(b"de"), ExtendedHandshake::default());
+        assert_eq!(check(b"d1:m0:1:pi70000e4:reqqi-1e6:yourip3:abce"), ExtendedHandshake::default());
+        assert_eq!(check(b"d1:md1:ai300e1:bi-1e1:c0:ee"), ExtendedHandshake::default());
+        assert!(ExtendedHandshake::decode(b"d1:md").is_err());
+        let off = check(b"d1:md11:ut_metadatai0eee");
+        assert_eq!(off.id_of(UT_METADATA), None);
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_undoes_encoding(
+            extensions in proptest::collection::btree_map("[a-z_]{1,12}", any::<u8>(), 0..6),
+            client in proptest::option::of("[a-zA-Z0-9 ./]{0,30}"),
+            port in proptest::option::of(1u16..), request_queue in proptest::option::of(1u32..),
+            metadata_size in proptest::option::of(1u32..), your_ip in proptest::option::of(any::<IpAddr>()),
+            upload_only: bool,
+        ) {
+            let handshake = ExtendedHandshake {
+                extensions, client, port, request_queue, metadata_size, your_ip, upload_only,
+            };
+            prop_assert_eq!(ExtendedHandshake::decode(&handshake.encode()), Ok(handshake));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(
+            proptest::sample::select(b"dlei0123456789:-mpvq\xff".to_vec()), 0..60)) {
+            let _ = ExtendedHandshake::decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Bytes ↔ messages ↔ one connection. Everything here is pure: bytes and times come in as arguments,
+//! outputs are polled, and no function opens a socket, reads a clock or waits.
+//!
+//! The ladder, from the bottom:
+//!
+//! - [`handshake`]: the first 68 bytes of a connection (BEP 3, reserved bits of BEP 6, 10 and 52);
+//! - [`message`]: every message after it, encoded and decoded in one place each;
+//! - [`decoder`]: cuts a stream into messages and never buffers more than one bounded frame;
+//! - [`bitfield`]: which pieces a peer has;
+//! - [`extended`]: the extension protocol (BEP 10) and metadata exchange (BEP 9);
+//! - [`connection`]: one peer connection as a state machine;
+//! - [`tracker`]: what is said between a peer and a tracker, and its HTTP form.
+//!
+//! What is not here: choosing between peers (crate `swarm`), reading payload, sockets, tasks (the seeder).
+
+pub mod bitfield;
+pub mod connection;
+pub mod decoder;
+pub mod extended;
+pub mod handshake;
+pub mod message;
+pub mod tracker;
+
+#[cfg(test)]
+mod vectors;

@@ -1,0 +1,184 @@
+"""libtorrent for the tests: fetches, makes and shows torrents, and says what happened as one JSON line.
+
+Runs under any libtorrent from 2.0.8 on. A fetch uses only what its torrent or magnet link names: no DHT, no local
+discovery, no peer exchange, no port mapping. Called by tests/src/clients/libtorrent.rs.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+import urllib.parse
+
+import libtorrent as lt
+
+DEADLINE_S = 80
+
+
+def fetch(args):
+    session = lt.session(
+        {
+            "listen_interfaces": f"{args.address}:0",
+            "outgoing_interfaces": args.address,
+            "enable_dht": False,
+            "enable_lsd": False,
+            "enable_upnp": False,
+            "enable_natpmp": False,
+            "alert_mask": lt.alert.category_t.error_notification
+            | lt.alert.category_t.tracker_notification
+            | lt.alert.category_t.status_notification
+            | lt.alert.category_t.peer_notification
+            | lt.alert.category_t.block_progress_notification,
+            "alert_queue_size": 1_000_000,
+            "auto_manage_interval": 1,
+            "tick_interval": 50,
+            "peer_connect_timeout": 5,
+        }
+    )
+    if args.source.startswith("magnet:"):
+        params = lt.parse_magnet_uri(args.source)
+    else:
+        params = lt.add_torrent_params()
+        params.ti = lt.torrent_info(args.source)
+    params.save_path = args.save
+    params.flags |= lt.torrent_flags.disable_pex
+    params.flags &= ~lt.torrent_flags.auto_managed
+    params.flags &= ~lt.torrent_flags.paused
+    handle = session.add_torrent(params)
+
+    log = []
+    blocks_from = {}
+    end = time.monotonic() + DEADLINE_S
+    while True:
+        status = handle.status()
+        for alert in session.pop_alerts():
+            if isinstance(alert, lt.block_finished_alert):
+                port = alert.ip[1]
+                blocks_from[port] = blocks_from.get(port, 0) + 1
+                continue
+            log.append(f"{type(alert).__name__}: {alert.message()}")
+            if isinstance(alert, (lt.hash_failed_alert, lt.torrent_error_alert, lt.file_error_alert)):
+                fail("libtorrent reports an error", log, status)
+        if status.is_seeding:
+            break
+        if time.monotonic() > end:
+            fail("not complete in time", log, status)
+        session.wait_for_alert(20)
+    web_ports = {urllib.parse.urlsplit(url).port for url in handle.url_seeds()}
+    web = sum(count for port, count in blocks_from.items() if port in web_ports)
+    answer(
+        {
+            "blocks_from_peers": sum(blocks_from.values()) - web,
+            "blocks_from_web_seeds": web,
+            "bytes": status.total_wanted,
+        }
+    )
+
+
+def create(args):
+    files = lt.file_storage()
+    path = os.path.abspath(args.path)
+    parent = os.path.dirname(path)
+    if os.path.isfile(path):
+        files.add_file(os.path.basename(path), os.path.getsize(path))
+    else:
+        # Sorted by path components: the order of BEP 52's file tree.
+        found = []
+        for folder, _, names in os.walk(path):
+            for name in names:
+                found.append(os.path.relpath(os.path.join(folder, name), parent))
+        for name in sorted(found, key=lambda n: [part.encode() for part in n.split(os.sep)]):
+            files.add_file(name, os.path.getsize(os.path.join(parent, name)))
+    flags = {
+        "v1": lt.create_torrent.v1_only,
+        "v2": lt.create_torrent.v2_only,
+        "hybrid": 0,
+    }[args.format]
+    creator = lt.create_torrent(files, piece_size=args.piece_length, flags=flags)
+    if args.private:
+        creator.set_priv(True)
+    for url in args.announce:
+        creator.add_tracker(url, 0)
+    for url in args.web_seed:
+        creator.add_url_seed(url)
+    lt.set_piece_hashes(creator, parent)
+    with open(args.output, "wb") as out:
+        out.write(lt.bencode(creator.generate()))
+    describe(args.output)
+
+
+def describe(path):
+    info = lt.torrent_info(path)
+    hashes = info.info_hashes()
+    storage = info.files()
+    pad = lt.file_storage.flag_pad_file
+    listed = []
+    for index in range(storage.num_files()):
+        listed.append(
+            {
+                "path": storage.file_path(index),
+                "bytes": storage.file_size(index),
+                "pad": bool(storage.file_flags(index) & pad),
+            }
+        )
+    answer(
+        {
+            "version": lt.version,
+            "name": info.name(),
+            "info_hash_v1": str(hashes.v1) if hashes.has_v1() else None,
+            "info_hash_v2": str(hashes.v2) if hashes.has_v2() else None,
+            "piece_length": info.piece_length(),
+            "private": info.priv(),
+            "files": listed,
+            "trackers": [tracker.url for tracker in info.trackers()],
+            "web_seeds": [seed["url"] for seed in info.web_seeds()],
+        }
+    )
+
+
+def answer(value):
+    print(json.dumps(value), flush=True)
+    # Skips the session's slow farewell to trackers.
+    os._exit(0)
+
+
+def fail(reason, log, status):
+    print(
+        f"{reason}: state {status.state}, {status.total_done} of {status.total_wanted} bytes, "
+        f"{status.num_peers} peers",
+        file=sys.stderr,
+    )
+    for line in log[-40:]:
+        print(f"  {line}", file=sys.stderr)
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("fetch")
+    one.add_argument("source")
+    one.add_argument("--save", required=True)
+    one.add_argument("--address", required=True)
+    one = commands.add_parser("create")
+    one.add_argument("path")
+    one.add_argument("--output", required=True)
+    one.add_argument("--format", choices=["v1", "v2", "hybrid"], default="v1")
+    one.add_argument("--piece-length", type=int, required=True)
+    one.add_argument("--private", action="store_true")
+    one.add_argument("--announce", "-a", action="append", default=[])
+    one.add_argument("--web-seed", "-w", action="append", default=[])
+    one = commands.add_parser("show")
+    one.add_argument("torrent")
+    args = parser.parse_args()
+    if args.command == "fetch":
+        fetch(args)
+    elif args.command == "create":
+        create(args)
+    else:
+        describe(args.torrent)
+
+
+main()

@@ -1,0 +1,92 @@
+//! libtorrent, driven by `tests/clients/lt.py` under the Python that has its bindings: Debian's, or another one that
+//! `GROUNDSWELL_LIBTORRENT_PYTHON` names (`./check` puts the newest release into an environment of its own).
+
+use crate::namespace::loopback;
+use crate::process::run;
+use crate::programs::{Tool, foreign, root};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A Python with libtorrent's bindings.
+#[derive(Debug, Clone)]
+pub struct Libtorrent {
+    python: PathBuf,
+}
+
+/// What a fetch came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Fetched {
+    /// Blocks of 16 KiB that came from peers over the wire.
+    pub blocks_from_peers: u64,
+    /// Blocks that came from web seeds.
+    pub blocks_from_web_seeds: u64,
+}
+
+impl Libtorrent {
+    /// Debian's python3-libtorrent (2.0.8).
+    pub fn debian() -> Self {
+        let python = PathBuf::from("/usr/bin/python3");
+        let python = if python.is_file() {
+            python
+        } else {
+            foreign("python3", Tool::Libtorrent)
+        };
+        Libtorrent { python }
+    }
+
+    /// The newest release from PyPI, where `./check` put it.
+    #[track_caller]
+    pub fn newest() -> Self {
+        let named = std::env::var_os("GROUNDSWELL_LIBTORRENT_PYTHON").map(PathBuf::from);
+        let python = named.unwrap_or_else(|| root().join("target/check/venv/bin/python"));
+        assert!(
+            python.is_file(),
+            "{} is missing: run ./check, which installs it, or set GROUNDSWELL_SKIP=libtorrent",
+            python.display()
+        );
+        Libtorrent { python }
+    }
+
+    /// Fetches a `.torrent` file or magnet link into `save`.
+    #[track_caller]
+    pub fn fetch(&self, source: &str, save: &Path) -> Fetched {
+        let address = loopback().to_string();
+        let value = self.call(&[
+            "fetch",
+            source,
+            "--save",
+            &save.to_string_lossy(),
+            "--address",
+            &address,
+        ]);
+        let count = |key: &str| value[key].as_u64().unwrap_or_else(|| panic!("{key} in {value}"));
+        Fetched {
+            blocks_from_peers: count("blocks_from_peers"),
+            blocks_from_web_seeds: count("blocks_from_web_seeds"),
+        }
+    }
+
+    /// Makes a torrent; `args` as `lt.py create` takes them. Gives what it says of the result.
+    #[track_caller]
+    pub fn create(&self, path: &Path, output: &Path, args: &[&str]) -> Value {
+        let (path, output) = (path.to_string_lossy(), output.to_string_lossy());
+        self.call(&[&["create", &path, "--output", &output], args].concat())
+    }
+
+    /// What libtorrent reads in a `.torrent` file: hashes, name, files, trackers, web seeds.
+    #[track_caller]
+    pub fn show(&self, torrent: &Path) -> Value {
+        self.call(&["show", &torrent.to_string_lossy()])
+    }
+
+    #[track_caller]
+    fn call(&self, args: &[&str]) -> Value {
+        let script = root().join("tests/clients/lt.py");
+        let finished = run(Command::new(&self.python).arg(script).args(args)).success();
+        finished
+            .json()
+            .pop()
+            .unwrap_or_else(|| panic!("no answer from {finished}"))
+    }
+}
