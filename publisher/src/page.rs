@@ -59,7 +59,9 @@ pub enum PageError {
         template: &'static str,
     },
     /// A release whose slug can't be a folder's name.
-    #[error("release {title:?}: the slug {slug:?} can't be used in a URL (letters, digits, '-', '_' and '.' can)")]
+    #[error(
+        "release {title:?}: the slug {slug:?} can't be used in a URL (letters, digits, '-', '_' and '.' can)"
+    )]
     Slug {
         /// Title of the release.
         title: String,

@@ -10,8 +10,12 @@ import os
 import sys
 import time
 import urllib.parse
+import warnings
 
 import libtorrent as lt
+
+# 2.1 deprecates what has no other name in 2.0.
+warnings.simplefilter("ignore", DeprecationWarning)
 
 DEADLINE_S = 80
 
@@ -29,6 +33,7 @@ def fetch(args):
             | lt.alert.category_t.tracker_notification
             | lt.alert.category_t.status_notification
             | lt.alert.category_t.peer_notification
+            | lt.alert.category_t.storage_notification
             | lt.alert.category_t.block_progress_notification,
             "alert_queue_size": 1_000_000,
             "auto_manage_interval": 1,
@@ -48,48 +53,60 @@ def fetch(args):
     handle = session.add_torrent(params)
 
     log = []
-    blocks_from = {}
+    blocks_of = {}
     end = time.monotonic() + DEADLINE_S
-    while True:
+    flushing = flushed = False
+    while not flushed:
         status = handle.status()
         for alert in session.pop_alerts():
-            if isinstance(alert, lt.block_finished_alert):
+            if isinstance(alert, lt.block_downloading_alert):
+                # Asked for, not received: a quick torrent is complete before libtorrent tells of finished blocks.
                 port = alert.ip[1]
-                blocks_from[port] = blocks_from.get(port, 0) + 1
+                blocks_of[port] = blocks_of.get(port, 0) + 1
                 continue
+            if isinstance(alert, lt.block_finished_alert):
+                continue
+            # Pieces are hashed before they are written: only now is all of it on disk and counted.
+            flushed = flushed or isinstance(alert, lt.cache_flushed_alert)
             log.append(f"{type(alert).__name__}: {alert.message()}")
             if isinstance(alert, (lt.hash_failed_alert, lt.torrent_error_alert, lt.file_error_alert)):
                 fail("libtorrent reports an error", log, status)
-        if status.is_seeding:
-            break
+        if status.is_seeding and not flushing:
+            flushing = True
+            handle.flush_cache()
         if time.monotonic() > end:
             fail("not complete in time", log, status)
         session.wait_for_alert(20)
     web_ports = {urllib.parse.urlsplit(url).port for url in handle.url_seeds()}
-    web = sum(count for port, count in blocks_from.items() if port in web_ports)
+    web = sum(count for port, count in blocks_of.items() if port in web_ports)
     answer(
         {
-            "blocks_from_peers": sum(blocks_from.values()) - web,
-            "blocks_from_web_seeds": web,
+            "blocks_of_peers": sum(blocks_of.values()) - web,
+            "blocks_of_web_seeds": web,
             "bytes": status.total_wanted,
         }
     )
 
 
 def create(args):
-    files = lt.file_storage()
     path = os.path.abspath(args.path)
     parent = os.path.dirname(path)
     if os.path.isfile(path):
-        files.add_file(os.path.basename(path), os.path.getsize(path))
+        names = [os.path.basename(path)]
     else:
+        names = []
+        for folder, _, found in os.walk(path):
+            names += [os.path.relpath(os.path.join(folder, name), parent) for name in found]
         # Sorted by path components: the order of BEP 52's file tree.
-        found = []
-        for folder, _, names in os.walk(path):
-            for name in names:
-                found.append(os.path.relpath(os.path.join(folder, name), parent))
-        for name in sorted(found, key=lambda n: [part.encode() for part in n.split(os.sep)]):
-            files.add_file(name, os.path.getsize(os.path.join(parent, name)))
+        names.sort(key=lambda name: [part.encode() for part in name.split(os.sep)])
+    sized = [(name, os.path.getsize(os.path.join(parent, name))) for name in names]
+    if hasattr(lt, "create_file_entry"):
+        # 2.1; given its older file_storage, it writes hybrids that it refuses to read again.
+        files = [lt.create_file_entry(name, size) for name, size in sized]
+    else:
+        files = lt.file_storage()
+        for name, size in sized:
+            files.add_file(name, size)
     flags = {
         "v1": lt.create_torrent.v1_only,
         "v2": lt.create_torrent.v2_only,

@@ -53,7 +53,11 @@ fn fetch(example: &Example, torrent: &Published, source: &str, way: &str) {
     let target = example.target(&format!("{}-{way}", torrent.id));
     aria2::fetch(source, &target);
     let payload = torrent.payload();
-    assert_same(&target.join(payload.file_name().unwrap()), &payload, "aria2");
+    assert_same(
+        &target.join(payload.file_name().unwrap()),
+        &payload,
+        "aria2",
+    );
 }
 
 super::for_each_example!(check;

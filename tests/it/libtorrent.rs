@@ -42,7 +42,7 @@ fn all_torrents(client: &Libtorrent, example: &Example, way: Way) {
             Way::WebSeed => {
                 let fetched = by_file(file.web_seed_only(), "web");
                 assert!(
-                    fetched.blocks_from_web_seeds > 0 && fetched.blocks_from_peers == 0,
+                    fetched.blocks_of_web_seeds > 0 && fetched.blocks_of_peers == 0,
                     "all from the web seed: {fetched:?}"
                 );
             }
@@ -60,7 +60,7 @@ fn all_torrents(client: &Libtorrent, example: &Example, way: Way) {
 
 fn from_peers(fetched: Fetched) {
     assert!(
-        fetched.blocks_from_peers > 0 && fetched.blocks_from_web_seeds == 0,
+        fetched.blocks_of_peers > 0 && fetched.blocks_of_web_seeds == 0,
         "all from peers: {fetched:?}"
     );
 }

@@ -1,6 +1,8 @@
 //! The tests of the whole product, one binary so that it links once. One module a subject; the harness is the
 //! crate's library. Run by `./check`, which builds the binaries and installs the foreign programs first.
 
+#![allow(clippy::unwrap_used, reason = "what a test calls is a test as well")]
+
 /// One module a way, one test an example: `for_each_example!(check; way: argument)` makes tests
 /// `way::test_drive` and so on that call `check("test-drive", argument)`.
 macro_rules! for_each_example {
@@ -39,5 +41,13 @@ macro_rules! for_each_example {
 use for_each_example;
 
 mod aria2;
+mod bad_input;
+mod browser;
+mod hashes;
+mod hostile_torrents;
 mod libtorrent;
+mod pipeline;
+mod tidy;
+mod tracker;
 mod transmission;
+mod web_server;

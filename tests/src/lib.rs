@@ -13,6 +13,7 @@ pub mod namespace;
 pub mod process;
 pub mod programs;
 pub mod published;
+pub mod sandbox;
 pub mod site;
 pub mod torrent;
 pub mod wait;

@@ -58,7 +58,8 @@ impl Finished {
             "a program of ours never dies by a signal: {self}"
         );
         let bad = |c: char| {
-            (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            (c.is_control() && c != '\n' && c != '\t')
+                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         };
         assert!(
             !self.stderr.contains(bad) && !self.stdout.contains(bad),
@@ -215,9 +216,7 @@ impl Running {
         };
         // A grandchild may still hold the pipes; what it says isn't waited for long.
         for _ in 0..2 {
-            let _ = self
-                .drained
-                .recv_timeout(std::time::Duration::from_secs(2));
+            let _ = self.drained.recv_timeout(std::time::Duration::from_secs(2));
         }
         status
     }
@@ -241,6 +240,15 @@ impl Running {
             status.is_ok_and(|s| s.success()),
             "send SIG{name} to {self}"
         );
+    }
+
+    /// Sends a signal; that it is gone already is as good.
+    pub fn signal_if_running(&mut self, name: &str) {
+        if self.is_running() {
+            let id = self.child.id().to_string();
+            // Between the look and the signal it may end; its id isn't reused before it is reaped.
+            let _ = Command::new("kill").args(["-s", name, &id]).status();
+        }
     }
 
     /// Sends a signal and waits for the end; gives the exit code.

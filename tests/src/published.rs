@@ -22,10 +22,7 @@ pub fn seeder<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> C
     command("seeder", args)
 }
 
-fn command<S: AsRef<std::ffi::OsStr>>(
-    name: &str,
-    args: impl IntoIterator<Item = S>,
-) -> Command {
+fn command<S: AsRef<std::ffi::OsStr>>(name: &str, args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(ours(name));
     command.args(args);
     // A key or settings of whoever runs the tests must not leak in, nor ours out.
@@ -79,7 +76,8 @@ impl Published {
     #[track_caller]
     pub fn bytes(&self) -> u64 {
         let length = |path: &String| {
-            std::fs::metadata(self.data.join(path)).map_or_else(|e| panic!("{path}: {e}"), |m| m.len())
+            std::fs::metadata(self.data.join(path))
+                .map_or_else(|e| panic!("{path}: {e}"), |m| m.len())
         };
         self.files.iter().map(length).sum()
     }
@@ -98,7 +96,9 @@ pub fn try_state(out: &Path) -> Result<Vec<Published>, String> {
     let value: Value =
         serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-    let torrents = value["torrents"].as_array().ok_or("no torrents in state.json")?;
+    let torrents = value["torrents"]
+        .as_array()
+        .ok_or("no torrents in state.json")?;
     Ok(torrents
         .iter()
         .map(|t| Published {
@@ -137,7 +137,13 @@ impl Server {
         let bind = address.to_string();
         let mut command = publisher(["up"]);
         command.arg(clips).arg("--out").arg(out).args([
-            "--http", &http, "--bind", &bind, "--peer-port", "0", "--json",
+            "--http",
+            &http,
+            "--bind",
+            &bind,
+            "--peer-port",
+            "0",
+            "--json",
         ]);
         Self::start(&mut command, out)
     }
@@ -178,7 +184,11 @@ impl Server {
     pub fn torrents(&self) -> Vec<Published> {
         let mut torrents = state(&self.out);
         torrents.retain(|t| t.status == "public");
-        assert!(!torrents.is_empty(), "nothing is published in {}", self.out.display());
+        assert!(
+            !torrents.is_empty(),
+            "nothing is published in {}",
+            self.out.display()
+        );
         torrents
     }
 

@@ -14,9 +14,7 @@ impl TorrentFile {
     /// Reads the file.
     #[track_caller]
     pub fn read(path: &Path) -> Self {
-        TorrentFile(
-            std::fs::read(path).unwrap_or_else(|e| panic!("read {}: {e}", path.display())),
-        )
+        TorrentFile(std::fs::read(path).unwrap_or_else(|e| panic!("read {}: {e}", path.display())))
     }
 
     /// The raw info dictionary.
@@ -51,7 +49,8 @@ impl TorrentFile {
     /// The web seeds it names.
     pub fn web_seeds(&self) -> Vec<String> {
         let whole = decode(&self.0);
-        let text = |b: &Bencode| String::from_utf8_lossy(b.bytes().unwrap_or_default()).into_owned();
+        let text =
+            |b: &Bencode| String::from_utf8_lossy(b.bytes().unwrap_or_default()).into_owned();
         match whole.get("url-list") {
             Some(Bencode::List(items)) => items.iter().map(text).collect(),
             Some(one) => vec![text(one)],
@@ -80,7 +79,11 @@ impl TorrentFile {
             .into_iter()
             .filter(|(key, _)| !keys.iter().any(|k| k.as_bytes() == key))
             .map(|(key, value)| {
-                let value = if key == b"info" { raw_info.clone() } else { value };
+                let value = if key == b"info" {
+                    raw_info.clone()
+                } else {
+                    value
+                };
                 (key, value)
             })
             .collect();
@@ -95,7 +98,11 @@ pub fn magnet_peers_only(magnet: &str) -> String {
     let query = magnet.strip_prefix("magnet:?").expect("a magnet link");
     let kept: Vec<_> = query
         .split('&')
-        .filter(|pair| ["xt=", "dn=", "tr="].iter().any(|key| pair.starts_with(key)))
+        .filter(|pair| {
+            ["xt=", "dn=", "tr="]
+                .iter()
+                .any(|key| pair.starts_with(key))
+        })
         .collect();
     assert!(
         kept.iter().any(|pair| pair.starts_with("tr=")),

@@ -156,6 +156,15 @@ impl Layout {
         }
     }
 
+    /// Whether both lay out the same files in the same way, hashes aside.
+    pub fn is_for(&self, other: &Self) -> bool {
+        let same_file = |(a, b): (&FileEntry, &FileEntry)| a.path == b.path && a.length == b.length && a.pad == b.pad;
+        self.name == other.name
+            && (self.format, self.single_file, self.geometry) == (other.format, other.single_file, other.geometry)
+            && self.files.len() == other.files.len()
+            && self.files.iter().zip(&other.files).all(same_file)
+    }
+
     /// The torrent's name: of the file, or of the folder.
     pub fn name(&self) -> &str {
         &self.name

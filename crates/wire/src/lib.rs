@@ -8,6 +8,7 @@
 //! - [`decoder`]: cuts a stream into messages and never buffers more than one bounded frame;
 //! - [`bitfield`]: which pieces a peer has;
 //! - [`extended`]: the extension protocol (BEP 10) and metadata exchange (BEP 9);
+//! - [`hashes`]: the answers to requests for BEP 52 hashes;
 //! - [`connection`]: one peer connection as a state machine;
 //! - [`tracker`]: what is said between a peer and a tracker, and its HTTP form.
 //!
@@ -18,6 +19,7 @@ pub mod connection;
 pub mod decoder;
 pub mod extended;
 pub mod handshake;
+pub mod hashes;
 pub mod message;
 pub mod tracker;
 

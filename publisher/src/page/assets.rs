@@ -40,16 +40,25 @@ impl Assets {
         for (path, bytes) in files(&PLAYER) {
             all.push((format!("player/{path}"), bytes.to_vec()));
         }
-        all.push(("theme.css".to_owned(), theme_css(&channel.theme).into_bytes()));
+        all.push((
+            "theme.css".to_owned(),
+            theme_css(&channel.theme).into_bytes(),
+        ));
         let icon = placeholder::icon(&channel.title, &channel.theme.accent);
         all.push(("icon.svg".to_owned(), icon.into_bytes()));
         all.sort();
-        Assets { folder: format!("assets/{}/", content_hash(&all)), files: all }
+        Assets {
+            folder: format!("assets/{}/", content_hash(&all)),
+            files: all,
+        }
     }
 
     pub(super) fn into_pages(self) -> impl Iterator<Item = Page> {
         let Assets { folder, files } = self;
-        files.into_iter().map(move |(path, bytes)| Page { path: format!("{folder}{path}"), bytes })
+        files.into_iter().map(move |(path, bytes)| Page {
+            path: format!("{folder}{path}"),
+            bytes,
+        })
     }
 }
 
@@ -62,14 +71,21 @@ fn content_hash(files: &[(String, Vec<u8>)]) -> String {
             hash.update(part);
         }
     }
-    hash.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect()
+    hash.finalize()[..8]
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }
 
 /// Every file below a folder, with `/` between the parts of its path.
 fn files(dir: &'static Dir<'static>) -> Vec<(String, &'static [u8])> {
     let mut out = Vec::new();
     for entry in dir.files() {
-        let parts: Vec<_> = entry.path().components().map(|c| c.as_os_str().to_string_lossy()).collect();
+        let parts: Vec<_> = entry
+            .path()
+            .components()
+            .map(|c| c.as_os_str().to_string_lossy())
+            .collect();
         out.push((parts.join("/"), entry.contents()));
     }
     for inner in dir.dirs() {
@@ -90,15 +106,29 @@ mod tests {
         let one = Assets::of(&channel).folder;
         assert_eq!(one, Assets::of(&channel).folder);
         channel.theme.accent = "#00aa55".into();
-        assert_ne!(one, Assets::of(&channel).folder, "another accent is another style sheet");
+        assert_ne!(
+            one,
+            Assets::of(&channel).folder,
+            "another accent is another style sheet"
+        );
         assert_eq!(one.len(), "assets/".len() + 17);
     }
 
     #[test]
     fn tests_and_tools_of_the_theme_stay_out() {
-        let paths: Vec<String> = Assets::of(&sample::site().channel).into_pages().map(|p| p.path).collect();
-        assert!(paths.iter().any(|p| p.ends_with("/player/main.js")), "{paths:?}");
+        let paths: Vec<String> = Assets::of(&sample::site().channel)
+            .into_pages()
+            .map(|p| p.path)
+            .collect();
+        assert!(
+            paths.iter().any(|p| p.ends_with("/player/main.js")),
+            "{paths:?}"
+        );
         assert!(paths.iter().any(|p| p.ends_with("/site.css")));
-        assert!(!paths.iter().any(|p| p.contains("test") || p.contains("node_modules") || p.contains("json")));
+        assert!(
+            !paths
+                .iter()
+                .any(|p| p.contains("test") || p.contains("node_modules") || p.contains("json"))
+        );
     }
 }

@@ -120,12 +120,20 @@ impl Oklch {
 
 fn linear(channel: u8) -> f64 {
     let x = f64::from(channel) / 255.0;
-    if x <= 0.040_45 { x / 12.92 } else { ((x + 0.055) / 1.055).powf(2.4) }
+    if x <= 0.040_45 {
+        x / 12.92
+    } else {
+        ((x + 0.055) / 1.055).powf(2.4)
+    }
 }
 
 fn gamma(x: f64) -> u8 {
     let x = x.clamp(0.0, 1.0);
-    let x = if x <= 0.003_130_8 { x * 12.92 } else { 1.055 * x.powf(1.0 / 2.4) - 0.055 };
+    let x = if x <= 0.003_130_8 {
+        x * 12.92
+    } else {
+        1.055 * x.powf(1.0 / 2.4) - 0.055
+    };
     (x * 255.0).round() as u8
 }
 
@@ -144,8 +152,10 @@ pub(super) struct Palette {
     pub(super) text: Rgb,
     /// Words of second rank.
     pub(super) muted: Rgb,
-    /// The accent as a filled shape.
+    /// The accent as a filled shape: the publisher's own colour, untouched.
     pub(super) accent: Rgb,
+    /// The accent as a line that must be seen on the page: the edge of that shape, a mark.
+    pub(super) accent_edge: Rgb,
     /// Words on that shape.
     pub(super) on_accent: Rgb,
     /// The accent as words.
@@ -162,36 +172,85 @@ struct Scheme {
     muted: f64,
 }
 
-const LIGHT: Scheme = Scheme { bg: 0.984, surface: 1.0, tint: 0.962, line: 0.905, text: 0.225, muted: 0.475 };
-const DARK: Scheme = Scheme { bg: 0.172, surface: 0.212, tint: 0.258, line: 0.318, text: 0.945, muted: 0.735 };
+const LIGHT: Scheme = Scheme {
+    bg: 0.984,
+    surface: 1.0,
+    tint: 0.962,
+    line: 0.905,
+    text: 0.225,
+    muted: 0.475,
+};
+const DARK: Scheme = Scheme {
+    bg: 0.172,
+    surface: 0.212,
+    tint: 0.258,
+    line: 0.32,
+    text: 0.945,
+    muted: 0.735,
+};
 /// The dark room around a video, the same in both schemes.
-const STAGE: Scheme = Scheme { bg: 0.138, surface: 0.196, tint: 0.25, line: 0.3, text: 0.955, muted: 0.74 };
+const STAGE: Scheme = Scheme {
+    bg: 0.138,
+    surface: 0.196,
+    tint: 0.25,
+    line: 0.3,
+    text: 0.955,
+    muted: 0.74,
+};
 
 impl Palette {
     fn new(accent: Rgb, scheme: &Scheme) -> Palette {
         let base = accent.oklch();
         // Greys take a breath of the accent's hue; a grey accent leaves them grey.
         let breath = (base.c * 0.08).min(0.014);
-        let grey = |l: f64, share: f64| Oklch { l, c: breath * share, h: base.h }.rgb();
-        let bg = grey(scheme.bg, 0.5);
-        let surface = grey(scheme.surface, 0.6);
-        let tint = Oklch { l: scheme.tint, c: (base.c * 0.16).min(0.03), h: base.h }.rgb();
+        let grey = |l: f64, share: f64| {
+            Oklch {
+                l,
+                c: breath * share,
+                h: base.h,
+            }
+            .rgb()
+        };
+        let bg = grey(scheme.bg, 0.28);
+        let surface = grey(scheme.surface, 0.4);
+        let tint = Oklch {
+            l: scheme.tint,
+            c: (base.c * 0.1).min(0.02),
+            h: base.h,
+        }
+        .rgb();
         let grounds = [bg, surface, tint];
-        let fill = base.readable_on(&[bg, surface], SHAPE);
+        let fill = accent;
         // White words unless only dark ones can be read; one of the two always can.
         let on_accent = if fill.contrast(Rgb::WHITE) >= TEXT {
             Rgb::WHITE
         } else {
-            Oklch { l: 0.16, c: breath, h: base.h }.readable_on(&[fill], TEXT)
+            Oklch {
+                l: 0.16,
+                c: breath,
+                h: base.h,
+            }
+            .readable_on(&[fill], TEXT)
         };
         Palette {
             bg,
             surface,
             tint,
             line: grey(scheme.line, 0.8),
-            text: Oklch { l: scheme.text, c: breath * 0.8, h: base.h }.readable_on(&grounds, 7.05),
-            muted: Oklch { l: scheme.muted, c: breath, h: base.h }.readable_on(&grounds, TEXT),
+            text: Oklch {
+                l: scheme.text,
+                c: breath * 0.8,
+                h: base.h,
+            }
+            .readable_on(&grounds, 7.05),
+            muted: Oklch {
+                l: scheme.muted,
+                c: breath,
+                h: base.h,
+            }
+            .readable_on(&grounds, TEXT),
             accent: fill,
+            accent_edge: base.readable_on(&grounds, SHAPE),
             on_accent,
             accent_text: base.readable_on(&grounds, TEXT),
         }
@@ -219,6 +278,7 @@ impl Palette {
             ("text", self.text),
             ("muted", self.muted),
             ("accent", self.accent),
+            ("accent-edge", self.accent_edge),
             ("on-accent", self.on_accent),
             ("accent-text", self.accent_text),
         ] {
@@ -238,13 +298,23 @@ pub(super) fn accent_or_default(text: &str) -> Rgb {
 pub(super) fn theme_css(theme: &ThemeView) -> String {
     let accent = accent_or_default(&theme.accent);
     let (light, dark) = (Palette::light(accent), Palette::dark(accent));
-    let mut css = String::from("/* Made from the channel's theme; site.css takes every colour from here. */\n");
+    let mut css = String::from(
+        "/* Made from the channel's theme; site.css takes every colour from here. */\n",
+    );
     match theme.scheme.as_str() {
         "light" => {
-            let _ = write!(css, ":root {{\n  color-scheme: light;\n{}}}\n", light.declarations("  "));
+            let _ = write!(
+                css,
+                ":root {{\n  color-scheme: light;\n{}}}\n",
+                light.declarations("  ")
+            );
         }
         "dark" => {
-            let _ = write!(css, ":root {{\n  color-scheme: dark;\n{}}}\n", dark.declarations("  "));
+            let _ = write!(
+                css,
+                ":root {{\n  color-scheme: dark;\n{}}}\n",
+                dark.declarations("  ")
+            );
         }
         _ => {
             let _ = write!(
@@ -256,7 +326,11 @@ pub(super) fn theme_css(theme: &ThemeView) -> String {
         }
     }
     let stage = Palette::stage(accent);
-    let _ = write!(css, ".on-stage {{\n  color-scheme: dark;\n{}}}\n", stage.declarations("  "));
+    let _ = write!(
+        css,
+        ".on-stage {{\n  color-scheme: dark;\n{}}}\n",
+        stage.declarations("  ")
+    );
     css
 }
 
@@ -267,14 +341,22 @@ mod tests {
     #[test]
     fn colours_are_read_strictly() {
         assert_eq!(Rgb::parse("#c8102e"), Some(Rgb([0xc8, 0x10, 0x2e])));
-        for bad in ["", "#", "#fff", "c8102e", "#c8102e;", "#+12345", "#ééé", "red"] {
+        for bad in [
+            "", "#", "#fff", "c8102e", "#c8102e;", "#+12345", "#ééé", "red",
+        ] {
             assert_eq!(Rgb::parse(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn oklch_and_back() {
-        for colour in [[0, 0, 0], [255, 255, 255], [200, 16, 46], [1, 254, 127], [9, 9, 9]] {
+        for colour in [
+            [0, 0, 0],
+            [255, 255, 255],
+            [200, 16, 46],
+            [1, 254, 127],
+            [9, 9, 9],
+        ] {
             assert_eq!(Rgb(colour).oklch().rgb(), Rgb(colour));
         }
         let contrast = Rgb::WHITE.contrast(Rgb([0; 3]));
@@ -289,15 +371,27 @@ mod tests {
             for g in steps {
                 for b in steps {
                     let accent = Rgb([r, g, b]);
-                    for p in [Palette::light(accent), Palette::dark(accent), Palette::stage(accent)] {
+                    for p in [
+                        Palette::light(accent),
+                        Palette::dark(accent),
+                        Palette::stage(accent),
+                    ] {
                         for ground in [p.bg, p.surface, p.tint] {
                             assert!(p.text.contrast(ground) >= 7.0, "{accent:?} text {p:?}");
                             assert!(p.muted.contrast(ground) >= 4.5, "{accent:?} muted {p:?}");
-                            assert!(p.accent_text.contrast(ground) >= 4.5, "{accent:?} accent {p:?}");
+                            assert!(
+                                p.accent_edge.contrast(ground) >= 3.0,
+                                "{accent:?} edge {p:?}"
+                            );
+                            assert!(
+                                p.accent_text.contrast(ground) >= 4.5,
+                                "{accent:?} accent {p:?}"
+                            );
                         }
-                        assert!(p.on_accent.contrast(p.accent) >= 4.5, "{accent:?} button {p:?}");
-                        assert!(p.accent.contrast(p.bg) >= 3.0, "{accent:?} shape {p:?}");
-                        assert!(p.accent.contrast(p.surface) >= 3.0, "{accent:?} shape {p:?}");
+                        assert!(
+                            p.on_accent.contrast(p.accent) >= 4.5,
+                            "{accent:?} button {p:?}"
+                        );
                     }
                 }
             }
@@ -306,13 +400,24 @@ mod tests {
 
     #[test]
     fn a_scheme_can_be_fixed() {
-        let theme = |scheme: &str| ThemeView { accent: "#c8102e".into(), scheme: scheme.into() };
+        let theme = |scheme: &str| ThemeView {
+            accent: "#c8102e".into(),
+            scheme: scheme.into(),
+        };
         let css = theme_css(&theme("auto"));
-        assert!(css.contains("prefers-color-scheme: dark") && css.contains("color-scheme: light dark"));
-        assert!(css.contains("--accent: #c8102e;"), "a good accent is left alone: {css}");
+        assert!(
+            css.contains("prefers-color-scheme: dark") && css.contains("color-scheme: light dark")
+        );
+        assert!(
+            css.contains("--accent: #c8102e;"),
+            "a good accent is left alone: {css}"
+        );
         assert!(!theme_css(&theme("light")).contains("@media"));
         assert!(theme_css(&theme("dark")).contains("color-scheme: dark"));
-        let odd = ThemeView { accent: "red;}*{display:none".into(), scheme: "auto".into() };
+        let odd = ThemeView {
+            accent: "red;}*{display:none".into(),
+            scheme: "auto".into(),
+        };
         assert!(!theme_css(&odd).contains("display"));
     }
 }

@@ -1,7 +1,7 @@
 //! The one place where hostile text becomes harmless: for HTML and XML (text and quoted attributes) and
 //! for JSON inside a `<script>` element.
 //!
-//! Tera calls [`write_escaped`] for every value a template prints from an `.html` or `.xml` file.
+//! Tera calls `write_escaped` for every value a template prints from an `.html` or `.xml` file.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -23,7 +23,8 @@ fn is_allowed(c: char) -> bool {
     }
 }
 
-/// The text without characters that no page or feed may carry; see [`is_allowed`] for which and why.
+/// The text without characters that no page or feed may carry: controls, what XML 1.0 forbids, and
+/// characters that reorder the text around them.
 pub fn clean(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_allowed) {
         Cow::Borrowed(text)
@@ -54,7 +55,8 @@ fn is_special(c: char) -> bool {
     matches!(c, '&' | '<' | '>' | '"' | '\'') || !is_allowed(c)
 }
 
-/// As [`write_escaped`], into a string; for what is drawn without a template.
+/// Text as it stands in HTML and XML, in elements and in quoted attributes; for what is drawn without a
+/// template.
 pub fn escaped(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len() + 16);
     write_escaped(text, &mut out).expect("writing to memory");
@@ -62,22 +64,22 @@ pub fn escaped(text: &str) -> String {
 }
 
 /// JSON that can stand inside `<script type="application/json">`: `<`, `>` and `&` can neither close the
-/// element nor open a comment in it, and U+2028/9 don't end a line for older JavaScript parsers.
+/// element nor open a comment in it, U+2028/9 don't end a line for older JavaScript parsers, and what no
+/// page may carry is written as an escape.
 ///
 /// # Errors
 /// When the value can't be written as JSON (a map whose keys aren't text, say).
 pub fn script_json<T: Serialize + ?Sized>(value: &T) -> Result<String, serde_json::Error> {
     let json = serde_json::to_string(value)?;
     let mut out = String::with_capacity(json.len() + 16);
-    // These five stand only inside JSON strings, where the escape means the same character.
+    // Such characters stand only inside JSON strings, where the escape means the same character.
     for c in json.chars() {
-        match c {
-            '<' => out.push_str("\\u003c"),
-            '>' => out.push_str("\\u003e"),
-            '&' => out.push_str("\\u0026"),
-            '\u{2028}' => out.push_str("\\u2028"),
-            '\u{2029}' => out.push_str("\\u2029"),
-            c => out.push(c),
+        if matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}') || !is_allowed(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
         }
     }
     Ok(out)
@@ -93,7 +95,10 @@ mod tests {
             escaped("</script><script>alert(1)</script>"),
             "&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;"
         );
-        assert_eq!(escaped("\" onload='x' &amp;"), "&quot; onload=&#39;x&#39; &amp;amp;");
+        assert_eq!(
+            escaped("\" onload='x' &amp;"),
+            "&quot; onload=&#39;x&#39; &amp;amp;"
+        );
         assert_eq!(escaped("plain é 日本 🎸"), "plain é 日本 🎸");
     }
 
@@ -111,9 +116,12 @@ mod tests {
 
     #[test]
     fn json_cannot_leave_its_element() {
-        let hostile = "</script><!--<script>&amp;\u{2028}\u{2029}\"\\\u{0}";
+        let hostile = "</script><!--<script>&amp;\u{2028}\u{2029}\"\\\u{0}\u{202e}\u{1ffff}";
         let json = script_json(&[hostile]).unwrap();
-        assert!(!json.contains(['<', '>', '&', '\u{2028}', '\u{2029}', '\0']), "{json}");
+        assert!(
+            !json.contains(['<', '>', '&', '\u{2028}', '\u{2029}', '\0', '\u{202e}']),
+            "{json}"
+        );
         let back: Vec<String> = serde_json::from_str(&json).unwrap();
         assert_eq!(back, [hostile]);
     }

@@ -7,12 +7,18 @@
 
 use super::labels::whole_seconds;
 use super::markdown::{shortened, with_absolute_links};
-use super::render::{at, button};
-use super::view::{ChannelView, EnclosureView, FeedView, FileView, ItemView, ReleaseView, SiteView};
+use super::render::{at, buttons};
+use super::view::{
+    ChannelView, EnclosureView, FeedView, FileView, ItemView, ReleaseView, SiteView,
+};
 
 /// Where the site's files are for somebody who has no page: ends with `/`, or is empty.
 pub(super) fn public_root(channel: &ChannelView) -> &str {
-    channel.base_url.as_deref().or(channel.seeder_url.as_deref()).unwrap_or_default()
+    channel
+        .base_url
+        .as_deref()
+        .or(channel.seeder_url.as_deref())
+        .unwrap_or_default()
 }
 
 /// Head of the feed at `path`, over public releases only.
@@ -20,21 +26,27 @@ pub(super) fn head(site: &SiteView, path: &str) -> FeedView {
     let root = public_root(&site.channel);
     FeedView {
         url: at(path, root),
-        home: if root.is_empty() { "./".to_owned() } else { root.to_owned() },
+        home: if root.is_empty() {
+            "./".to_owned()
+        } else {
+            root.to_owned()
+        },
         updated: public(site).next().map(|r| r.published_rfc2822.clone()),
         image: site.channel.logo.as_deref().map(|logo| at(logo, root)),
     }
 }
 
 /// One item a release, its enclosure the media file: the best rendition of a clip, the first track of an
-/// album, the file behind the button of a download.
+/// album, the file behind the first button of a download.
 pub(super) fn media_items(site: &SiteView) -> Vec<ItemView> {
     let root = public_root(&site.channel);
     public(site)
         .filter_map(|release| {
             let files = || release.renditions.iter().flat_map(|r| &r.files);
             let enclosure = match release.kind.as_str() {
-                "download" => button(release).and_then(|b| files().find(|f| f.url == b.url)),
+                "download" => buttons(release)
+                    .first()
+                    .and_then(|b| files().find(|f| f.url == b.url)),
                 _ => files().find(|f| f.playable),
             };
             let enclosure = enclosure.or_else(|| files().next())?;
@@ -67,7 +79,11 @@ pub(super) fn torrent_items(site: &SiteView) -> Vec<ItemView> {
             item.guid = rendition.id.clone();
             item.guid_is_link = false;
             item.info_hash = rendition.info_hash_v1.clone();
-            item.contents = rendition.files.iter().map(|file| described(file, root)).collect();
+            item.contents = rendition
+                .files
+                .iter()
+                .map(|file| described(file, root))
+                .collect();
             items.push(item);
         }
     }
@@ -92,10 +108,10 @@ fn item(site: &SiteView, release: &ReleaseView, enclosure: EnclosureView) -> Ite
         guid,
         guid_is_link,
         published: release.published_rfc2822.clone(),
-        description: if release.summary.is_empty() {
+        description: if release.excerpt.is_empty() {
             release.title.clone()
         } else {
-            shortened(&release.summary, 4000)
+            shortened(&release.excerpt, 4000)
         },
         html: with_absolute_links(&release.html, &link),
         link,

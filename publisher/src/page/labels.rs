@@ -75,17 +75,23 @@ pub(super) fn whole_seconds(seconds: f64) -> u64 {
 
 /// A date for people, in UTC: `22 November 2026`.
 pub fn date_label(when: Timestamp) -> String {
-    when.to_zoned(TimeZone::UTC).strftime("%-d %B %Y").to_string()
+    when.to_zoned(TimeZone::UTC)
+        .strftime("%-d %B %Y")
+        .to_string()
 }
 
 /// RFC 3339 in UTC with whole seconds: `2026-11-22T07:30:00Z`.
 pub fn date_rfc3339(when: Timestamp) -> String {
-    when.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    when.to_zoned(TimeZone::UTC)
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
 }
 
 /// RFC 2822 in UTC, for RSS: `Sun, 22 Nov 2026 07:30:00 +0000`.
 pub fn date_rfc2822(when: Timestamp) -> String {
-    when.to_zoned(TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+    when.to_zoned(TimeZone::UTC)
+        .strftime("%a, %d %b %Y %H:%M:%S +0000")
+        .to_string()
 }
 
 #[cfg(test)]

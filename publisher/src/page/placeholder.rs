@@ -21,13 +21,26 @@ pub struct Placeholder {
     pub height: u32,
 }
 
-/// A poster for a release: square for an album, 16:9 for anything else. `accent` is `#rrggbb`.
+/// A poster for a release: square for an album, with its title as a cover has it; 16:9 for anything else,
+/// without words, since the title stands beside it wherever it is shown. `accent` is `#rrggbb`.
 pub fn poster(title: &str, kind: &str, accent: &str) -> Placeholder {
-    let (width, height) = if kind == "album" { (1200, 1200) } else { (1280, 720) };
+    let is_album = kind == "album";
+    let (width, height) = if is_album { (1200, 1200) } else { (1280, 720) };
+    let (w, h) = (f64::from(width), f64::from(height));
     let accent = accent_or_default(accent).oklch();
     let mut random = Sequence::of(title);
+    // Near the accent, yet each title a little apart from the next.
+    let hue = accent.h + (random.next() - 0.5) * 0.7;
     // Dark enough at the bottom for white words, whatever the accent.
-    let shade = |l: f64| Oklch { l, c: accent.c.min(0.13), h: accent.h }.rgb().css();
+    let shade = |l: f64| {
+        Oklch {
+            l,
+            c: accent.c.min(0.12),
+            h: hue,
+        }
+        .rgb()
+        .css()
+    };
 
     let mut svg = String::with_capacity(4096);
     let _ = write!(
@@ -35,24 +48,31 @@ pub fn poster(title: &str, kind: &str, accent: &str) -> Placeholder {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\">\
          <defs><linearGradient id=\"sky\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"1\">\
          <stop offset=\"0\" stop-color=\"{}\"/><stop offset=\"1\" stop-color=\"{}\"/></linearGradient></defs>\
-         <rect width=\"{width}\" height=\"{height}\" fill=\"url(#sky)\"/>",
-        shade(0.50),
-        shade(0.40),
+         <rect width=\"{width}\" height=\"{height}\" fill=\"url(#sky)\"/>\
+         <circle cx=\"{:.0}\" cy=\"{:.0}\" r=\"{:.0}\" fill=\"{}\"/>",
+        shade(0.46),
+        shade(0.62),
+        w * (0.22 + 0.56 * random.next()),
+        h * (0.26 + 0.14 * random.next()),
+        h * (0.10 + 0.05 * random.next()),
+        shade(0.80),
     );
     const SWELLS: u32 = 6;
     for n in 0..SWELLS {
         let depth = f64::from(n) / f64::from(SWELLS - 1);
-        let level = f64::from(height) * (0.24 + 0.54 * depth);
-        let swing = f64::from(height) * (0.09 - 0.035 * depth) * (0.7 + 0.6 * random.next());
+        let level = h * (0.40 + 0.46 * depth);
+        let swing = h * (0.09 - 0.035 * depth) * (0.7 + 0.6 * random.next());
         let waves = 0.8 + 0.9 * random.next();
         let _ = write!(
             svg,
             "<path fill=\"{}\" d=\"{}\"/>",
-            shade(0.37 - 0.20 * depth),
+            shade(0.47 - 0.29 * depth),
             swell(width, height, level, swing, waves, random.next()),
         );
     }
-    write_title(&mut svg, title, width, height);
+    if is_album {
+        write_title(&mut svg, title, width, height);
+    }
     svg.push_str("</svg>\n");
     Placeholder { svg, width, height }
 }
@@ -60,7 +80,11 @@ pub fn poster(title: &str, kind: &str, accent: &str) -> Placeholder {
 /// The channel's icon: its first letter on the accent.
 pub fn icon(title: &str, accent: &str) -> String {
     let fill = accent_or_default(accent);
-    let ink = if fill.contrast(Rgb::WHITE) >= 3.0 { "#ffffff" } else { "#16181d" };
+    let ink = if fill.contrast(Rgb::WHITE) >= 3.0 {
+        "#ffffff"
+    } else {
+        "#16181d"
+    };
     let letter: String = clean(title)
         .chars()
         .find(|c| c.is_alphanumeric())
@@ -105,9 +129,9 @@ fn swell(width: u32, height: u32, level: f64, swing: f64, waves: f64, phase: f64
 
 fn write_title(svg: &mut String, title: &str, width: u32, height: u32) {
     let margin = f64::from(width) * 0.07;
-    let size = f64::from(width) * 0.068;
-    // Letters of a system font are about 0.56 em wide; SVG doesn't wrap, so lines are counted out here.
-    let per_line = ((f64::from(width) - 2.0 * margin) / (size * 0.56)) as usize;
+    let size = f64::from(width) * 0.078;
+    // Letters of a system font are about 0.62 em wide at most; SVG doesn't wrap, so lines are counted out here.
+    let per_line = ((f64::from(width) - 2.0 * margin) / (size * 0.62)) as usize;
     let lines = wrapped(title, per_line, 3);
     let first = f64::from(height) - margin - (lines.len().saturating_sub(1)) as f64 * size * 1.15;
     for (n, line) in lines.iter().enumerate() {
@@ -157,7 +181,10 @@ impl Sequence {
     }
 
     fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 40) as f64 / (1_u64 << 24) as f64
     }
 }
@@ -179,9 +206,17 @@ mod tests {
 
     #[test]
     fn a_hostile_title_stays_text() {
-        for title in ["</text><script>alert(1)</script>", "\" onload=\"alert(1)", "a\u{202e}\u{0}b", ""] {
-            let svg = poster(title, "clip", "\"><script>").svg;
-            assert!(!svg.contains("<script") && !svg.contains("\" onload"), "{svg}");
+        for title in [
+            "</text><script>alert(1)</script>",
+            "\" onload=\"alert(1)",
+            "a\u{202e}\u{0}b",
+            "",
+        ] {
+            let svg = poster(title, "album", "\"><script>").svg;
+            assert!(
+                !svg.contains("<script") && !svg.contains("\" onload"),
+                "{svg}"
+            );
             assert!(!svg.contains(['\0', '\u{202e}']));
         }
         assert!(!icon("<script>", "#fff").contains("<script"));
@@ -194,6 +229,9 @@ mod tests {
         assert_eq!(wrapped(&"w".repeat(30), 7, 3), ["wwwwww…"]);
         let lines = wrapped("one two three four five six seven", 7, 2);
         assert_eq!(lines.len(), 2);
-        assert!(lines[1].ends_with('…') && lines[1].chars().count() <= 7, "{lines:?}");
+        assert!(
+            lines[1].ends_with('…') && lines[1].chars().count() <= 7,
+            "{lines:?}"
+        );
     }
 }

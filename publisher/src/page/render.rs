@@ -13,7 +13,14 @@ use super::{Page, PageError, escape, feeds, labels, security};
 
 /// The templates every theme must have.
 const REQUIRED: [&str; 8] = [
-    "404.html", "album.html", "clip.html", "download.html", "feed.xml", "index.html", "sitemap.xml", "torrents.xml",
+    "404.html",
+    "album.html",
+    "clip.html",
+    "download.html",
+    "feed.xml",
+    "index.html",
+    "sitemap.xml",
+    "torrents.xml",
 ];
 
 /// Makes pages from view structs. Costly to make (it parses the templates), cheap to use again.
@@ -36,8 +43,12 @@ impl Renderer {
         let mut tera = Tera::new();
         tera.set_escape_fn(escape::write_escaped);
         tera.register_filter("at", at_filter);
-        tera.register_filter("bytes", |bytes: u64, _: Kwargs, _: &State<'_>| labels::bytes_label(bytes));
-        tera.register_filter("iso_duration", |s: f64, _: Kwargs, _: &State<'_>| labels::duration_iso(s));
+        tera.register_filter("bytes", |bytes: u64, _: Kwargs, _: &State<'_>| {
+            labels::bytes_label(bytes)
+        });
+        tera.register_filter("iso_duration", |s: f64, _: Kwargs, _: &State<'_>| {
+            labels::duration_iso(s)
+        });
         tera.add_raw_templates(templates).map_err(template_error)?;
         for template in REQUIRED {
             if !tera.contains_template(template) {
@@ -79,7 +90,10 @@ impl Renderer {
         for page in assets.into_pages() {
             add(page)?;
         }
-        Ok(pages.into_iter().map(|(path, bytes)| Page { path, bytes }).collect())
+        Ok(pages
+            .into_iter()
+            .map(|(path, bytes)| Page { path, bytes })
+            .collect())
     }
 }
 
@@ -112,12 +126,15 @@ impl Walk<'_> {
 
     fn release(&self, release: &ReleaseView) -> Result<Page, PageError> {
         if !is_folder_name(&release.slug) {
-            return Err(PageError::Slug { title: release.title.clone(), slug: release.slug.clone() });
+            return Err(PageError::Slug {
+                title: release.title.clone(),
+                slug: release.slug.clone(),
+            });
         }
         let folder = format!("r/{}/", release.slug);
         let mut page = self.page("../../", Some(&folder));
         page.title = format!("{} · {}", release.title, self.site.channel.title);
-        page.description = release.summary.clone();
+        page.description = release.excerpt.clone();
         page.noindex = release.unlisted;
         let (template, og_type) = match release.kind.as_str() {
             "clip" => ("clip.html", "video.other"),
@@ -126,14 +143,22 @@ impl Walk<'_> {
         };
         page.og_type = og_type;
         if !release.poster.placeholder {
-            page.image = self.site.channel.base_url.as_deref().map(|base| at(&release.poster.url, base));
+            page.image = self
+                .site
+                .channel
+                .base_url
+                .as_deref()
+                .map(|base| at(&release.poster.url, base));
         }
         let player_data = escape::script_json(&PlayerData::of(release, self.site, &page.root))
-            .map_err(|source| PageError::PlayerData { slug: release.slug.clone(), source })?;
+            .map_err(|source| PageError::PlayerData {
+                slug: release.slug.clone(),
+                source,
+            })?;
         let mut context = self.context(&page);
         context.insert("release", release);
         context.insert("stage", &stage(release));
-        context.insert("button", &button(release));
+        context.insert("buttons", &buttons(release));
         context.insert("player_data", &player_data);
         self.render(template, format!("{folder}index.html"), &context)
     }
@@ -146,10 +171,13 @@ impl Walk<'_> {
     }
 
     fn sitemap(&self) -> Result<Option<Page>, PageError> {
-        let Some(base) = &self.site.channel.base_url else { return Ok(None) };
+        let Some(base) = &self.site.channel.base_url else {
+            return Ok(None);
+        };
         let mut context = self.context(&self.page(base, None));
         context.insert("releases", &self.public());
-        self.render("sitemap.xml", "sitemap.xml".to_owned(), &context).map(Some)
+        self.render("sitemap.xml", "sitemap.xml".to_owned(), &context)
+            .map(Some)
     }
 
     /// Unlisted releases are not named here: a list of what not to look at is a list.
@@ -159,11 +187,18 @@ impl Walk<'_> {
             let base: String = base.chars().filter(|c| !c.is_control()).collect();
             text.push_str(&format!("\nSitemap: {base}sitemap.xml\n"));
         }
-        Page { path: "robots.txt".to_owned(), bytes: text.into_bytes() }
+        Page {
+            path: "robots.txt".to_owned(),
+            bytes: text.into_bytes(),
+        }
     }
 
     fn public(&self) -> Vec<&ReleaseView> {
-        self.site.releases.iter().filter(|release| !release.unlisted).collect()
+        self.site
+            .releases
+            .iter()
+            .filter(|release| !release.unlisted)
+            .collect()
     }
 
     /// A page whose words are still to be filled in; `path` is its own place, if it has one.
@@ -174,7 +209,9 @@ impl Walk<'_> {
             assets: format!("{root}{}", self.asset_folder),
             title: String::new(),
             description: String::new(),
-            canonical: path.zip(channel.base_url.as_deref()).map(|(path, base)| at(path, base)),
+            canonical: path
+                .zip(channel.base_url.as_deref())
+                .map(|(path, base)| at(path, base)),
             image: None,
             og_type: "website",
             noindex: false,
@@ -197,8 +234,14 @@ impl Walk<'_> {
     }
 
     fn render(&self, template: &str, path: String, context: &Context) -> Result<Page, PageError> {
-        let text = self.tera.render(template, context).map_err(template_error)?;
-        Ok(Page { path, bytes: text.into_bytes() })
+        let text = self
+            .tera
+            .render(template, context)
+            .map_err(template_error)?;
+        Ok(Page {
+            path,
+            bytes: text.into_bytes(),
+        })
     }
 }
 
@@ -262,9 +305,14 @@ fn stage(release: &ReleaseView) -> StageView {
         .renditions
         .iter()
         .filter_map(|rendition| rendition.files.iter().find(|file| file.playable))
-        .map(|file| SourceView { url: file.url.clone(), mime: file.mime.clone() })
+        .map(|file| SourceView {
+            url: file.url.clone(),
+            mime: file.mime.clone(),
+        })
         .collect();
-    let moving = sources.iter().any(|source| !source.mime.starts_with("audio/"));
+    let moving = sources
+        .iter()
+        .any(|source| !source.mime.starts_with("audio/"));
     // Browsers show captions over a video element only.
     let element = match sources.is_empty() {
         true => "none",
@@ -274,36 +322,52 @@ fn stage(release: &ReleaseView) -> StageView {
     StageView { element, sources }
 }
 
-/// The obvious way to get a release: its only file, or the one that is most of it, by HTTP, which
-/// everybody's browser can do; all of it by BitTorrent when no file stands out.
-pub(super) fn button(release: &ReleaseView) -> Option<ButtonView> {
-    let rendition = release.renditions.first()?;
-    let largest = rendition.files.iter().rev().max_by_key(|file| file.bytes)?;
-    let stands_out = rendition.files.len() == 1
-        || u128::from(largest.bytes) * 10 >= u128::from(rendition.bytes) * 6;
-    Some(if stands_out {
-        ButtonView {
-            way: "file",
-            url: largest.url.clone(),
-            name: largest.title.clone(),
-            bytes_label: largest.bytes_label.clone(),
-        }
-    } else {
-        ButtonView {
+/// The obvious ways to get a download: its only file, or the one that is most of it, by HTTP, which
+/// everybody's browser can do; the two or three that are it together (one for each system, say); all of
+/// it by BitTorrent when none stands out.
+pub(super) fn buttons(release: &ReleaseView) -> Vec<ButtonView> {
+    let Some(rendition) = release.renditions.first() else {
+        return Vec::new();
+    };
+    let share = |bytes: u64| u128::from(bytes) * 100 / u128::from(rendition.bytes.max(1));
+    let files = || rendition.files.iter();
+    let most = files().find(|file| files().count() == 1 || share(file.bytes) >= 60);
+    let large = || files().filter(|file| share(file.bytes) >= 25);
+    let picked: Vec<_> = match most {
+        Some(file) => vec![file],
+        None if share(large().map(|file| file.bytes).sum()) >= 75 => large().collect(),
+        None => Vec::new(),
+    };
+    if picked.is_empty() {
+        return vec![ButtonView {
             way: "torrent",
             url: rendition.torrent_url.clone(),
             name: release.title.clone(),
             bytes_label: rendition.bytes_label.clone(),
-        }
-    })
+        }];
+    }
+    picked
+        .into_iter()
+        .map(|file| ButtonView {
+            way: "file",
+            url: file.url.clone(),
+            name: file.title.clone(),
+            bytes_label: file.bytes_label.clone(),
+        })
+        .collect()
 }
 
 /// A URL seen from elsewhere: below `base`, unless it is absolute already.
 pub(super) fn at(url: &str, base: &str) -> String {
     let is_absolute = ["http://", "https://"].iter().any(|scheme| {
-        url.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme))
+        url.get(..scheme.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
     });
-    if is_absolute { url.to_owned() } else { format!("{base}{url}") }
+    if is_absolute {
+        url.to_owned()
+    } else {
+        format!("{base}{url}")
+    }
 }
 
 fn at_filter(url: &str, kwargs: Kwargs, _: &State<'_>) -> TeraResult<String> {
@@ -323,17 +387,24 @@ fn site_path(channel: &ChannelView) -> String {
 fn is_folder_name(slug: &str) -> bool {
     !slug.is_empty()
         && !slug.starts_with('.')
-        && slug.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        && slug
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 /// Writing direction of a BCP 47 tag.
 fn direction(language: &str) -> &'static str {
     let mut parts = language.split('-');
     let primary = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let script = parts.next().filter(|part| part.len() == 4).map(str::to_ascii_lowercase);
+    let script = parts
+        .next()
+        .filter(|part| part.len() == 4)
+        .map(str::to_ascii_lowercase);
     let is_rtl = match script.as_deref() {
         Some(script) => ["arab", "hebr", "thaa", "syrc", "nkoo", "adlm"].contains(&script),
-        None => ["ar", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi"].contains(&primary.as_str()),
+        None => {
+            ["ar", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi"].contains(&primary.as_str())
+        }
     };
     if is_rtl { "rtl" } else { "ltr" }
 }
@@ -346,7 +417,9 @@ fn template_error(error: tera::Error) -> PageError {
             line: report.span().start_line,
             message: report.message().lines().collect::<Vec<_>>().join(" "),
         },
-        other => PageError::Templates { message: other.to_string().lines().collect::<Vec<_>>().join(" ") },
+        other => PageError::Templates {
+            message: other.to_string().lines().collect::<Vec<_>>().join(" "),
+        },
     }
 }
 
@@ -363,8 +436,43 @@ mod tests {
     }
 
     #[test]
+    fn the_obvious_button() {
+        #[track_caller]
+        fn check(sizes: &[u64], buttons_wanted: &[(&str, &str)]) {
+            use super::super::sample;
+            let files = sizes.iter().enumerate().map(|(n, bytes)| {
+                let name = format!("f{n}");
+                sample::file(&name, &name, "application/octet-stream", *bytes, None)
+            });
+            let mut release = sample::download();
+            release.renditions = vec![sample::rendition("source", "cc", files.collect())];
+            let buttons = buttons(&release);
+            let found: Vec<_> = buttons.iter().map(|b| (b.way, b.name.as_str())).collect();
+            assert_eq!(found, buttons_wanted, "{sizes:?}");
+        }
+        check(&[0], &[("file", "f0")]);
+        check(&[5], &[("file", "f0")]);
+        check(&[1, 98, 1], &[("file", "f1")]);
+        check(&[49, 2, 49], &[("file", "f0"), ("file", "f2")]);
+        check(&[10; 10], &[("torrent", "Firmware 2.1")]);
+        check(&[50, 10, 10, 10, 10, 10], &[("torrent", "Firmware 2.1")]);
+        check(&[0, 0, 0], &[("torrent", "Firmware 2.1")]);
+        check(
+            &[u64::MAX / 2, u64::MAX / 2],
+            &[("file", "f0"), ("file", "f1")],
+        );
+    }
+
+    #[test]
     fn writing_directions() {
-        for (tag, dir) in [("en", "ltr"), ("ar", "rtl"), ("he-IL", "rtl"), ("uz-Arab", "rtl"), ("ku-Latn-TR", "ltr"), ("", "ltr")] {
+        for (tag, dir) in [
+            ("en", "ltr"),
+            ("ar", "rtl"),
+            ("he-IL", "rtl"),
+            ("uz-Arab", "rtl"),
+            ("ku-Latn-TR", "ltr"),
+            ("", "ltr"),
+        ] {
             assert_eq!(direction(tag), dir, "{tag}");
         }
     }
@@ -372,7 +480,9 @@ mod tests {
     #[test]
     fn slugs_stay_in_their_folder() {
         assert!(is_folder_name("test-drive_2.1") && is_folder_name("über"));
-        for bad in ["", ".", "..", "a/b", "a\\b", ".hidden", "a b", "a\0", "a%2e", "a?b"] {
+        for bad in [
+            "", ".", "..", "a/b", "a\\b", ".hidden", "a b", "a\0", "a%2e", "a?b",
+        ] {
             assert!(!is_folder_name(bad), "{bad}");
         }
     }
@@ -380,27 +490,48 @@ mod tests {
     #[test]
     fn broken_templates_are_named_with_their_line() {
         let mut templates = embedded_templates();
-        let index = templates.iter_mut().find(|(name, _)| name == "index.html").unwrap();
+        let index = templates
+            .iter_mut()
+            .find(|(name, _)| name == "index.html")
+            .unwrap();
         index.1 = "fine\n{% if %}\n".to_owned();
         let error = Renderer::with_templates(templates.clone()).unwrap_err();
-        assert!(matches!(&error, PageError::Template { template, line: 2, .. } if template == "index.html"), "{error}");
+        assert!(
+            matches!(&error, PageError::Template { template, line: 2, .. } if template == "index.html"),
+            "{error}"
+        );
 
         templates.retain(|(name, _)| name != "index.html");
         let error = Renderer::with_templates(templates.clone()).unwrap_err();
         assert_eq!(error.to_string(), "template index.html is missing");
 
-        templates.push(("index.html".to_owned(), "{% extends \"nowhere.html\" %}".to_owned()));
+        templates.push((
+            "index.html".to_owned(),
+            "{% extends \"nowhere.html\" %}".to_owned(),
+        ));
         let error = Renderer::with_templates(templates).unwrap_err();
-        assert!(error.to_string().contains("nowhere.html") && !error.to_string().contains('\n'), "{error}");
+        assert!(
+            error.to_string().contains("nowhere.html") && !error.to_string().contains('\n'),
+            "{error}"
+        );
     }
 
     #[test]
     fn an_unknown_variable_is_named_with_its_line() {
         let mut templates = embedded_templates();
         templates.retain(|(name, _)| name != "404.html");
-        templates.push(("404.html".to_owned(), "one\ntwo {{ channel.colour }}".to_owned()));
-        let error = Renderer::with_templates(templates).unwrap().render(&super::super::sample::site()).unwrap_err();
-        assert!(matches!(&error, PageError::Template { template, line: 2, .. } if template == "404.html"), "{error}");
+        templates.push((
+            "404.html".to_owned(),
+            "one\ntwo {{ channel.colour }}".to_owned(),
+        ));
+        let error = Renderer::with_templates(templates)
+            .unwrap()
+            .render(&super::super::sample::site())
+            .unwrap_err();
+        assert!(
+            matches!(&error, PageError::Template { template, line: 2, .. } if template == "404.html"),
+            "{error}"
+        );
         assert!(error.to_string().contains("colour"), "{error}");
     }
 }

@@ -15,11 +15,22 @@ pub(crate) fn site() -> SiteView {
             author: "Aurora Motors".into(),
             base_url: None,
             seeder_url: None,
-            links: vec![LinkView { title: "Dealers".into(), url: "https://example.org/dealers".into() }],
+            links: vec![LinkView {
+                title: "Dealers".into(),
+                url: "https://example.org/dealers".into(),
+            }],
             logo: None,
-            theme: ThemeView { accent: "#c8102e".into(), scheme: "auto".into() },
+            theme: ThemeView {
+                accent: "#c8102e".into(),
+                scheme: "auto".into(),
+            },
         },
-        releases: vec![clip("test-drive", "Test drive"), album(), download(), secret],
+        releases: vec![
+            clip("test-drive", "Test drive"),
+            album(),
+            download(),
+            secret,
+        ],
         generator: "groundswell 0.1.0".into(),
     }
 }
@@ -32,14 +43,28 @@ pub(crate) fn clip(slug: &str, title: &str) -> ReleaseView {
         duration_s: Some(65.0),
         duration_label: Some("1:05".into()),
         people: vec![
-            PersonView { name: "Mara Lind".into(), role: Some("host".into()) },
-            PersonView { name: "Jonas Okafor".into(), role: None },
+            PersonView {
+                name: "Mara Lind".into(),
+                role: Some("host".into()),
+            },
+            PersonView {
+                name: "Jonas Okafor".into(),
+                role: None,
+            },
         ],
         tags: vec!["electric".into(), "long range".into()],
         licence: Some("CC BY 4.0".into()),
         chapters: vec![
-            ChapterView { start_s: 0.0, start_label: "0:00".into(), title: "Start".into() },
-            ChapterView { start_s: 12.5, start_label: "0:12".into(), title: "On the road".into() },
+            ChapterView {
+                start_s: 0.0,
+                start_label: "0:00".into(),
+                title: "Start".into(),
+            },
+            ChapterView {
+                start_s: 12.5,
+                start_label: "0:12".into(),
+                title: "On the road".into(),
+            },
         ],
         chapters_url: Some(format!("r/{slug}/chapters.vtt")),
         captions: vec![CaptionView {
@@ -54,7 +79,13 @@ pub(crate) fn clip(slug: &str, title: &str) -> ReleaseView {
 
 /// An album of two tracks and a booklet.
 pub(crate) fn album() -> ReleaseView {
-    let mut first = file("First%20Album/01.flac", "One", "audio/flac", 800_000, Some(30.0));
+    let mut first = file(
+        "First%20Album/01.flac",
+        "One",
+        "audio/flac",
+        800_000,
+        Some(30.0),
+    );
     first.artist = Some("The Band".into());
     ReleaseView {
         kind: "album".into(),
@@ -64,7 +95,13 @@ pub(crate) fn album() -> ReleaseView {
             vec![
                 first,
                 file("First%20Album/02.flac", "Two", "audio/flac", 700_000, None),
-                file("First%20Album/booklet.pdf", "booklet.pdf", "application/pdf", 90_000, None),
+                file(
+                    "First%20Album/booklet.pdf",
+                    "booklet.pdf",
+                    "application/pdf",
+                    90_000,
+                    None,
+                ),
             ],
         )],
         ..bare("first-album", "First Album")
@@ -79,7 +116,13 @@ pub(crate) fn download() -> ReleaseView {
             "source",
             "cc",
             vec![
-                file("firmware/image.bin", "image.bin", "application/octet-stream", 5_000_000, None),
+                file(
+                    "firmware/image.bin",
+                    "image.bin",
+                    "application/octet-stream",
+                    5_000_000,
+                    None,
+                ),
                 file("firmware/NOTES.txt", "NOTES.txt", "text/plain", 1200, None),
             ],
         )],
@@ -93,6 +136,7 @@ fn bare(slug: &str, title: &str) -> ReleaseView {
         kind: String::new(),
         title: title.into(),
         summary: format!("All about {title}."),
+        excerpt: format!("All about {title}."),
         html: "<p>A <a href=\"more/\">page text</a>.</p>\n".into(),
         published: "2026-11-22T07:30:00Z".into(),
         published_rfc2822: "Sun, 22 Nov 2026 07:30:00 +0000".into(),
@@ -131,16 +175,27 @@ pub(crate) fn rendition(name: &str, id_byte: &str, files: Vec<FileView>) -> Rend
         playable: files[0].playable,
         torrent_url: format!("t/{id}.torrent"),
         torrent_bytes: 640,
-        magnet: format!("magnet:?xt=urn:btih:{id}&dn={name}&tr=http%3A%2F%2F127.0.0.1%3A8080%2Fannounce"),
+        magnet: format!(
+            "magnet:?xt=urn:btih:{id}&dn={name}&tr=http%3A%2F%2F127.0.0.1%3A8080%2Fannounce"
+        ),
         files: files
             .into_iter()
-            .map(|file| FileView { url: format!("library/{id}/{}", file.url), ..file })
+            .map(|file| FileView {
+                url: format!("library/{id}/{}", file.url),
+                ..file
+            })
             .collect(),
         id,
     }
 }
 
-pub(crate) fn file(path: &str, title: &str, mime: &str, bytes: u64, seconds: Option<f64>) -> FileView {
+pub(crate) fn file(
+    path: &str,
+    title: &str,
+    mime: &str,
+    bytes: u64,
+    seconds: Option<f64>,
+) -> FileView {
     FileView {
         path: path.rsplit('/').next().unwrap_or(path).into(),
         title: title.into(),

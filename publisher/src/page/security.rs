@@ -25,7 +25,10 @@ pub(super) fn content_security_policy(site: &SiteView) -> String {
         }
     }
     let media: String = http.iter().map(|o| format!(" {o}")).collect();
-    let connect: String = http.iter().map(|o| format!(" {o} {}", web_socket(o))).collect();
+    let connect: String = http
+        .iter()
+        .map(|o| format!(" {o} {}", web_socket(o)))
+        .collect();
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'{media}; \
          connect-src 'self'{connect}; base-uri 'none'; form-action 'none'"
@@ -40,9 +43,14 @@ fn origin(url: &str) -> Option<String> {
     if scheme != "http" && scheme != "https" {
         return None;
     }
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+    let authority = rest
+        .split(['/', '?', '#'])
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_');
-    (!authority.is_empty() && authority.chars().all(is_plain)).then(|| format!("{scheme}://{authority}"))
+    (!authority.is_empty() && authority.chars().all(is_plain))
+        .then(|| format!("{scheme}://{authority}"))
 }
 
 fn web_socket(origin: &str) -> String {
@@ -57,9 +65,23 @@ mod tests {
 
     #[test]
     fn origins() {
-        assert_eq!(origin("https://Seed.example:8443/x/y?z").as_deref(), Some("https://seed.example:8443"));
-        assert_eq!(origin("http://127.0.0.1:8080/").as_deref(), Some("http://127.0.0.1:8080"));
-        for none in ["library/x", "ftp://a/", "https://", "https://[::1]:80/", "https://a;script-src/*", "https://u@h/", "https://é/"] {
+        assert_eq!(
+            origin("https://Seed.example:8443/x/y?z").as_deref(),
+            Some("https://seed.example:8443")
+        );
+        assert_eq!(
+            origin("http://127.0.0.1:8080/").as_deref(),
+            Some("http://127.0.0.1:8080")
+        );
+        for none in [
+            "library/x",
+            "ftp://a/",
+            "https://",
+            "https://[::1]:80/",
+            "https://a;script-src/*",
+            "https://u@h/",
+            "https://é/",
+        ] {
             assert_eq!(origin(none), None, "{none}");
         }
         assert_eq!(web_socket("https://a"), "wss://a");
@@ -71,9 +93,18 @@ mod tests {
         let mut site = sample::site();
         site.channel.seeder_url = Some("https://seed.example/".into());
         let policy = content_security_policy(&site);
-        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{policy}");
-        assert!(policy.contains("media-src 'self' https://seed.example; "), "{policy}");
-        assert!(policy.contains("connect-src 'self' https://seed.example wss://seed.example; "), "{policy}");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"),
+            "{policy}"
+        );
+        assert!(
+            policy.contains("media-src 'self' https://seed.example; "),
+            "{policy}"
+        );
+        assert!(
+            policy.contains("connect-src 'self' https://seed.example wss://seed.example; "),
+            "{policy}"
+        );
         assert!(!policy.contains("unsafe"));
     }
 }

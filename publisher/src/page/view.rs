@@ -5,9 +5,9 @@
 //!
 //! `build` fills the structs from [`SiteView`] down; the renderer adds those from [`PageView`] down.
 //! Names in templates: `channel`, `generator` and `page` everywhere; `releases` on the index and in the
-//! sitemap; `release`, `stage`, `button` and `player_data` on a release's page; `feed` and `items` in feeds.
+//! sitemap; `release`, `stage`, `buttons` and `player_data` on a release's page; `feed` and `items` in feeds.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Everything the pages are made from.
 #[derive(Debug, Clone, Serialize)]
@@ -63,7 +63,7 @@ pub struct ThemeView {
 }
 
 /// One release: one page, one feed item.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReleaseView {
     /// URL-safe name; the page is `r/<slug>/`.
     pub slug: String,
@@ -71,8 +71,11 @@ pub struct ReleaseView {
     pub kind: String,
     /// Title.
     pub title: String,
-    /// Plain text of one or two sentences; may be empty.
+    /// The publisher's own one or two sentences, plain text; may be empty.
     pub summary: String,
+    /// What stands for the release where its page text doesn't: on cards, in feeds and previews. The
+    /// summary, or else the beginning of the page text; plain text, may be empty.
+    pub excerpt: String,
     /// The page text as safe HTML; may be empty.
     pub html: String,
     /// RFC 3339, UTC.
@@ -106,7 +109,7 @@ pub struct ReleaseView {
 }
 
 /// Somebody who took part.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PersonView {
     /// Name.
     pub name: String,
@@ -115,7 +118,7 @@ pub struct PersonView {
 }
 
 /// A still picture.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PosterView {
     /// File below the root.
     pub url: String,
@@ -132,7 +135,7 @@ pub struct PosterView {
 }
 
 /// One chapter.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ChapterView {
     /// Start in seconds.
     pub start_s: f64,
@@ -143,7 +146,7 @@ pub struct ChapterView {
 }
 
 /// Captions in one language.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CaptionView {
     /// WebVTT below the root.
     pub url: String,
@@ -154,7 +157,7 @@ pub struct CaptionView {
 }
 
 /// One torrent of a release and the ways to get it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RenditionView {
     /// `source`, `1080p` …
     pub name: String,
@@ -183,7 +186,7 @@ pub struct RenditionView {
 }
 
 /// One payload file.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FileView {
     /// Name with folders below the release, `/`-separated.
     pub path: String,
@@ -254,7 +257,7 @@ pub struct SourceView {
     pub mime: String,
 }
 
-/// The one obvious way to get a release. In templates: `button`.
+/// An obvious way to get a download; mostly there is one. In templates: `buttons`.
 #[derive(Debug, Clone, Serialize)]
 pub struct ButtonView {
     /// `file`: one file by HTTP; `torrent`: all files, for a folder in which no file stands out.

@@ -17,10 +17,10 @@ pub struct Libtorrent {
 /// What a fetch came to.
 #[derive(Debug, Clone, Copy)]
 pub struct Fetched {
-    /// Blocks of 16 KiB that came from peers over the wire.
-    pub blocks_from_peers: u64,
-    /// Blocks that came from web seeds.
-    pub blocks_from_web_seeds: u64,
+    /// Blocks of 16 KiB asked of peers over the wire.
+    pub blocks_of_peers: u64,
+    /// Blocks asked of web seeds.
+    pub blocks_of_web_seeds: u64,
 }
 
 impl Libtorrent {
@@ -60,10 +60,14 @@ impl Libtorrent {
             "--address",
             &address,
         ]);
-        let count = |key: &str| value[key].as_u64().unwrap_or_else(|| panic!("{key} in {value}"));
+        let count = |key: &str| {
+            value[key]
+                .as_u64()
+                .unwrap_or_else(|| panic!("{key} in {value}"))
+        };
         Fetched {
-            blocks_from_peers: count("blocks_from_peers"),
-            blocks_from_web_seeds: count("blocks_from_web_seeds"),
+            blocks_of_peers: count("blocks_of_peers"),
+            blocks_of_web_seeds: count("blocks_of_web_seeds"),
         }
     }
 

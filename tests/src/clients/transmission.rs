@@ -111,7 +111,10 @@ impl Transmission {
             let torrent = &answer["torrents"][0];
             let number = |key: &str| torrent[key].as_u64().unwrap_or(0);
             let from_tracker = torrent["peersFrom"]["fromTracker"].as_u64().unwrap_or(0);
-            fetched.peers = fetched.peers.max(from_tracker).max(number("peersSendingToUs"));
+            fetched.peers = fetched
+                .peers
+                .max(from_tracker)
+                .max(number("peersSendingToUs"));
             fetched.web_seeds = fetched.web_seeds.max(number("webseedsSendingToUs"));
             fetched.tracker = torrent["trackerStats"].to_string();
             let whole = torrent["metadataPercentComplete"].as_f64() == Some(1.0)

@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(parse_scrape(b""), Err(BadQuery::Missing("info_hash")));
         let many = vec!["info_hash=aaaaaaaaaaaaaaaaaaaa"; MAX_SCRAPE + 1].join("&");
         assert_eq!(parse_scrape(many.as_bytes()), Err(BadQuery::TooMany));
-        assert_eq!(parse_scrape(&many.as_bytes()[32..]).map(|swarms| swarms.len()), Ok(MAX_SCRAPE));
+        assert_eq!(parse_scrape(&many.as_bytes()[31..]).map(|swarms| swarms.len()), Ok(MAX_SCRAPE));
     }
 
     fn reply() -> AnnounceReply {

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Compares every file with SHA256SUMS.
+cd "$(dirname "$0")/.." && sha256sum -c SHA256SUMS

@@ -1,0 +1,150 @@
+//! `publisher up`: the five-minute path. The seeder's ports are bound first, so that torrents can name
+//! them; then the folder is published, seeded and watched. The one place where publisher meets seeder,
+//! and even here they share nothing but the files in `out/`.
+
+use crate::publish::Publisher;
+use crate::report::Reporter;
+use crate::watch::{Watch, is_empty};
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use seeder::{Bound, ServeConfig, ServeFlags, Source};
+use serde_json::json;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
+
+/// `publisher up`.
+#[derive(Debug, clap::Args)]
+pub struct Up {
+    /// The folder of clips.
+    pub clips: PathBuf,
+    /// Where to publish to [default: <clips>/.groundswell].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Every flag of `seeder serve`; unlike there, only this machine is served until told otherwise.
+    #[command(flatten)]
+    pub serve: ServeFlags,
+}
+
+/// Publishes, seeds, shows and watches until it is told to stop.
+pub async fn up(args: Up, reporter: Reporter) -> Result<ExitCode> {
+    let out = args.out.clone().unwrap_or_else(|| args.clips.join(".groundswell"));
+    let config = args.serve.apply(ServeConfig::loopback(Source::Out(out.clone())))?;
+    if !args.clips.is_dir() {
+        anyhow::bail!("{} is not a folder; `publisher new` makes one", args.clips.display());
+    }
+    let bound = Bound::bind(config).await?;
+    let http = bound.http_addr();
+    let outside = format!("http://{}/", SocketAddr::new(reachable(http.ip()), http.port()));
+    let mut publisher = Publisher::open(&args.clips, &out, Some(outside), reporter)?;
+    let watch = Watch::start(&args.clips, &out)?;
+    let (publisher, summary) = tokio::task::spawn_blocking(move || {
+        let summary = publisher.run(Timestamp::now());
+        (publisher, summary)
+    })
+    .await
+    .context("publishing stopped short")?;
+    let summary = summary?;
+
+    let shutdown = CancellationToken::new();
+    let url = bound.http_url();
+    let peers = bound.peer_addrs();
+    let mut loaded = bound.loaded();
+    let serving = tokio::spawn(bound.run(shutdown.clone()));
+    let loaded_or_ended = loaded.wait_for(Option::is_some).await.is_ok();
+    if loaded_or_ended {
+        tell_ready(reporter, &args.clips, &out, &url, &peers, summary.releases);
+    }
+    let stop = watch.stopper();
+    let watching = tokio::task::spawn_blocking(move || watch_on(watch, publisher, reporter));
+    let mut serving = serving;
+    let ended = tokio::select! {
+        () = asked_to_stop() => None,
+        ended = &mut serving => Some(ended),
+    };
+    stop.stop();
+    shutdown.cancel();
+    let ended = match ended {
+        Some(ended) => ended,
+        None => serving.await,
+    };
+    ended.context("the seeder stopped short")??;
+    watching.await.context("the watcher stopped short")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn watch_on(watch: Watch, mut publisher: Publisher, reporter: Reporter) {
+    watch.run(&mut publisher, |summary| match summary {
+        Ok(summary) => {
+            if summary.removed > 0 {
+                reporter.line(&format!("  removed    {} release(s)", summary.removed));
+            }
+            reporter.event(|| json!({"event": "done", "releases": summary.releases, "published": summary.published,
+                "removed": summary.removed, "problems": summary.problems, "written": summary.written}));
+        }
+        Err(error) => reporter.problem("error", "", &error.to_string()),
+    });
+}
+
+fn tell_ready(reporter: Reporter, clips: &Path, out: &Path, url: &str, peers: &[SocketAddr], releases: usize) {
+    let peer = peers.first().map_or(0, SocketAddr::port);
+    reporter.line("");
+    reporter.line(&format!("  Your page     {url}"));
+    reporter.line(&format!("  Peers         port {peer}, tracker {url}announce"));
+    reporter.line(&format!("  Drop clips    into {}; they appear by themselves", clips.display()));
+    reporter.line(&format!("  Static site   {}", out.join("site").display()));
+    if releases == 0 && is_empty(clips) {
+        reporter.line("  The folder is empty so far.");
+    }
+    reporter.line("");
+    reporter.line("  Ctrl-C ends it.");
+    reporter.event(|| json!({"event": "ready", "http": url, "peer": peer, "peers": peers, "out": out, "releases": releases}));
+}
+
+/// The address others reach this machine by, where it listens on all of them. No packet is sent: a
+/// connected datagram socket only asks the routing table.
+fn reachable(ip: IpAddr) -> IpAddr {
+    if !ip.is_unspecified() {
+        return ip;
+    }
+    let (here, there) = match ip {
+        IpAddr::V4(_) => ("0.0.0.0:0", "192.0.2.1:9"),
+        IpAddr::V6(_) => ("[::]:0", "[2001:db8::1]:9"),
+    };
+    let routed = || {
+        let socket = UdpSocket::bind(here).ok()?;
+        socket.connect(there).ok()?;
+        socket.local_addr().ok()
+    };
+    let loopback = match ip {
+        IpAddr::V4(_) => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    routed().map_or(loopback, |address| address.ip())
+}
+
+/// Ctrl-C, or the signal that service managers send.
+pub async fn asked_to_stop() {
+    let interrupt = async {
+        // Without a handler the signal ends the process, which is what was asked.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,118 @@
+//! The program around the library: logging, signals, what is printed, exit codes. Humans read the standard
+//! error stream; with `--json` the standard output has one object a line.
+
+use crate::args::{Args, Command, ReportFlags, ServeArgs};
+use crate::config::ServeConfig;
+use crate::error::ServeError;
+use crate::serve::{Bound, Loaded};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Runs the program to its end: 0 done, 1 failed. (Wrong usage ends with 2 before this.)
+pub fn run(args: Args) -> ExitCode {
+    let Command::Serve(args) = args.command;
+    start_log(&args.report);
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(serve(&args)).map_err(anyhow::Error::from);
+            // A read from a disk that hangs mustn't keep the program.
+            runtime.shutdown_background();
+            outcome
+        });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
+    let config = args.flags.apply(ServeConfig::new(args.source()?))?;
+    let bound = Bound::bind(config).await?;
+    let ready = Ready { http: bound.http_url(), peers: bound.peer_addrs(), report: args.report.clone() };
+    let shutdown = CancellationToken::new();
+    tokio::spawn(ready.report_when_loaded(bound.loaded()));
+    tokio::spawn(on_signal(shutdown.clone())?);
+    bound.run(shutdown).await
+}
+
+/// Everything at `warn` unless told otherwise; `RUST_LOG` says it in full.
+fn start_log(report: &ReportFlags) {
+    let level = match (report.quiet, report.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, 2) => "seeder=debug,info",
+        (false, _) => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && io::IsTerminal::is_terminal(&io::stderr());
+    // A second start in the same process keeps the first one's log.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colour)
+        .with_target(false)
+        .with_writer(io::stderr)
+        .try_init();
+}
+
+/// Resolves at SIGINT or SIGTERM by cancelling.
+fn on_signal(shutdown: CancellationToken) -> Result<impl Future<Output = ()>, ServeError> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signal)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signal)?;
+        Ok(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            shutdown.cancel();
+        })
+    }
+    #[cfg(not(unix))]
+    Ok(async move {
+        let _ = tokio::signal::ctrl_c().await;
+        shutdown.cancel();
+    })
+}
+
+struct Ready {
+    http: String,
+    peers: Vec<SocketAddr>,
+    report: ReportFlags,
+}
+
+impl Ready {
+    async fn report_when_loaded(self, mut loaded: watch::Receiver<Option<Loaded>>) {
+        let Ok(Loaded { torrents, .. }) = loaded.wait_for(Option::is_some).await.map(|l| l.clone().unwrap_or_default())
+        else {
+            return;
+        };
+        if self.report.json {
+            let peers: Vec<String> = self.peers.iter().map(SocketAddr::to_string).collect();
+            let line = serde_json::json!({
+                "event": "ready", "http": self.http, "peer": peers, "torrents": torrents,
+            });
+            let mut out = io::stdout().lock();
+            // Whoever closed our output doesn't want to know.
+            let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        }
+        if !self.report.quiet {
+            let ports: Vec<String> = self.peers.iter().map(SocketAddr::to_string).collect();
+            let torrents = if torrents == 1 { "1 torrent".to_owned() } else { format!("{torrents} torrents") };
+            eprintln!("Serving {torrents} at {} and to peers at {}. Ctrl-C stops.", self.http, ports.join(", "));
+        }
+    }
+}

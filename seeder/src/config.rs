@@ -1,0 +1,214 @@
+//! What the arguments and the configuration file mean, with every default and every limit.
+
+use crate::error::ServeError;
+use serde::Deserialize;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Default port for site, web seed and tracker.
+pub const HTTP_PORT: u16 = 8080;
+/// Default TCP port for peers.
+pub const PEER_PORT: u16 = 6881;
+
+/// What is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The publisher's output folder: site, library and `state.json`, followed as they change.
+    Out(PathBuf),
+    /// Any torrents, with the files they are about; these are checked before they are served.
+    Torrents {
+        /// The `.torrent` files.
+        files: Vec<PathBuf>,
+        /// The folder that holds each torrent's file or folder.
+        data: PathBuf,
+    },
+}
+
+/// Everything a seeder needs to know.
+#[derive(Debug, Clone)]
+pub struct ServeConfig {
+    /// What is served.
+    pub out: Source,
+    /// Where site, web seed and tracker are served. `[::]` means every address of both families.
+    pub http: SocketAddr,
+    /// The address peers are taken on; `None` means every address of both families.
+    pub bind: Option<IpAddr>,
+    /// TCP port for peers.
+    pub peer_port: u16,
+    /// Our addresses as the world sees them. Where there are none, the tracker tells an asker the address
+    /// at which the asker reached it.
+    pub external_addresses: Vec<IpAddr>,
+    /// Reverse proxies in front of HTTP, whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// What strangers may take.
+    pub limits: Limits,
+}
+
+impl ServeConfig {
+    /// On every address, with the default ports.
+    pub fn new(out: Source) -> Self {
+        Self {
+            out,
+            http: SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), HTTP_PORT),
+            bind: None,
+            peer_port: PEER_PORT,
+            external_addresses: Vec::new(),
+            trusted_proxies: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// For this machine alone, with the default ports.
+    pub fn loopback(out: Source) -> Self {
+        let local = IpAddr::from(Ipv4Addr::LOCALHOST);
+        Self { http: SocketAddr::new(local, HTTP_PORT), bind: Some(local), ..Self::new(out) }
+    }
+}
+
+/// Every bound on what strangers may take. Each has a counter that rises when it bites.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Peer connections in all.
+    pub peers: usize,
+    /// Peer connections from one IPv4 address or IPv6 /64.
+    pub peers_per_address: usize,
+    /// Peers of one torrent that are served at once.
+    pub upload_slots: usize,
+    /// Requests of one peer that wait at once.
+    pub requests_per_peer: u32,
+    /// Bytes under way to one peer.
+    pub send_buffer: usize,
+    /// Reads from disk at once.
+    pub reads: usize,
+    /// HTTP connections in all.
+    pub http_connections: usize,
+    /// HTTP connections from one IPv4 address or IPv6 /64.
+    pub http_connections_per_address: usize,
+    /// Seconds an HTTP request's head may take, and a connection may rest between requests.
+    pub http_head_seconds: u64,
+    /// Seconds an HTTP client may take no byte of an answer.
+    pub http_stall_seconds: u64,
+    /// Peers of one swarm the tracker remembers, by address family.
+    pub tracker_peers: usize,
+    /// Peers of one swarm the tracker remembers from one IPv4 address or IPv6 /64.
+    pub tracker_peers_per_address: usize,
+    /// Peers in one answer of the tracker.
+    pub tracker_reply_peers: u32,
+    /// Seconds between two announces of one peer, about.
+    pub tracker_interval_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            peers: 4000,
+            peers_per_address: 100,
+            upload_slots: 64,
+            requests_per_peer: 512,
+            send_buffer: 256 * 1024,
+            reads: 64,
+            http_connections: 4000,
+            http_connections_per_address: 200,
+            http_head_seconds: 30,
+            http_stall_seconds: 60,
+            tracker_peers: 100_000,
+            tracker_peers_per_address: 64,
+            tracker_reply_peers: 100,
+            tracker_interval_seconds: 600,
+        }
+    }
+}
+
+impl Limits {
+    /// The tracker's part.
+    pub(crate) fn announces(&self) -> swarm::announces::Limits {
+        let interval = Duration::from_secs(self.tracker_interval_seconds.max(1));
+        let defaults = swarm::announces::Limits::default();
+        swarm::announces::Limits {
+            peers_per_swarm: self.tracker_peers,
+            peers_per_address: self.tracker_peers_per_address,
+            max_peers: self.tracker_reply_peers,
+            default_peers: defaults.default_peers.min(self.tracker_reply_peers),
+            interval,
+            min_interval: defaults.min_interval.min(interval),
+            // Two announces may get lost.
+            expiry: interval * 5 / 2,
+        }
+    }
+}
+
+/// The configuration file. Every key is optional; unknown ones are refused, since they are mistyped ones.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileConfig {
+    http: Option<SocketAddr>,
+    bind: Option<IpAddr>,
+    peer_port: Option<u16>,
+    #[serde(default)]
+    external_addresses: Vec<IpAddr>,
+    #[serde(default)]
+    trusted_proxies: Vec<IpAddr>,
+    limits: Option<Limits>,
+}
+
+impl FileConfig {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, ServeError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ServeError::Read { path: path.to_owned(), source })?;
+        toml::from_str(&text)
+            .map_err(|source| ServeError::Config { path: path.to_owned(), source: Box::new(source) })
+    }
+
+    pub(crate) fn apply(self, config: &mut ServeConfig) {
+        if let Some(bind) = self.bind {
+            config.bind = Some(bind);
+            config.http.set_ip(bind);
+        }
+        config.http = self.http.unwrap_or(config.http);
+        config.peer_port = self.peer_port.unwrap_or(config.peer_port);
+        if !self.external_addresses.is_empty() {
+            config.external_addresses = self.external_addresses;
+        }
+        if !self.trusted_proxies.is_empty() {
+            config.trusted_proxies = self.trusted_proxies;
+        }
+        if let Some(limits) = self.limits {
+            config.limits = limits;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::ServeFlags;
+
+    fn flags(config: Option<PathBuf>) -> ServeFlags {
+        ServeFlags { config, ..ServeFlags::default() }
+    }
+
+    #[test]
+    fn flags_go_over_the_file_and_the_file_over_defaults() {
+        let base = ServeConfig::new(Source::Out("out".into()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("seeder.toml");
+        std::fs::write(&path, "bind = \"127.0.0.2\"\npeer_port = 7000\n[limits]\npeers = 5\n").unwrap();
+        let config = flags(Some(path.clone())).apply(base.clone()).unwrap();
+        assert_eq!(config.http, "127.0.0.2:8080".parse().unwrap());
+        assert_eq!((config.peer_port, config.limits.peers), (7000, 5));
+        assert_eq!(config.limits.reads, Limits::default().reads);
+        let mut over = flags(Some(path.clone()));
+        over.peer_port = Some(0);
+        over.http = Some("127.0.0.3:0".parse().unwrap());
+        let config = over.apply(base.clone()).unwrap();
+        assert_eq!((config.http, config.peer_port), ("127.0.0.3:0".parse().unwrap(), 0));
+        assert_eq!(config.bind, Some("127.0.0.2".parse().unwrap()));
+
+        std::fs::write(&path, "per_port = 7000\n").unwrap();
+        let error = flags(Some(path.clone())).apply(base).unwrap_err().to_string();
+        assert!(error.contains("seeder.toml") && error.contains("per_port"), "{error}");
+    }
+}

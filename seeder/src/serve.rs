@@ -1,0 +1,328 @@
+//! The whole seeder: bound first, so that its addresses are known, then run.
+
+use crate::config::{ServeConfig, Source};
+use crate::error::ServeError;
+use crate::library::{Library, Load};
+use crate::metrics::Metrics;
+use crate::net::{self, AcceptCounters, Gate};
+use crate::{http, peer};
+use metainfo::PeerId;
+use metainfo::state::StatRecord;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+use swarm::announces::Announces;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wire::connection::Settings;
+
+/// How often the state is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often what can't be served is looked at again.
+const RECHECK_FAULTY: Duration = Duration::from_secs(2);
+/// How often all files are looked at.
+const RECHECK_ALL: Duration = Duration::from_secs(30);
+/// How often the tracker forgets whoever hasn't come back.
+const EXPIRE: Duration = Duration::from_secs(30);
+/// How long connections may take to end when the seeder stops.
+const STOP: Duration = Duration::from_millis(800);
+
+const CLIENT: &str = concat!("Groundswell ", env!("CARGO_PKG_VERSION"));
+/// BEP 20: two letters of the client, four digits of its version.
+const PEER_ID_PREFIX: &[u8; 8] = b"-GS0100-";
+
+/// What was loaded: told first when everything is served, then at every change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Torrents that are served.
+    pub torrents: usize,
+    /// A line for each that isn't: what and why.
+    pub skipped: Vec<String>,
+}
+
+/// What all tasks share.
+pub struct Shared {
+    /// What was asked for.
+    pub config: ServeConfig,
+    /// Every counter.
+    pub metrics: Arc<Metrics>,
+    /// The tracker's store. Held for one announce at a time, never across a wait.
+    pub announces: Mutex<Announces>,
+    /// Reads from disk at once.
+    pub reads: Semaphore,
+    /// Every task of the seeder.
+    pub tasks: TaskTracker,
+    /// Cancelled when the seeder stops.
+    pub stop: CancellationToken,
+    /// What all peer connections share.
+    pub settings: Settings,
+    /// Where peers are taken.
+    pub peer_addrs: Vec<SocketAddr>,
+    library: RwLock<Arc<Library>>,
+}
+
+impl Shared {
+    /// What is served now.
+    pub fn library(&self) -> Arc<Library> {
+        self.library.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The tracker's store.
+    pub fn announces(&self) -> std::sync::MutexGuard<'_, Announces> {
+        self.announces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn replace(&self, library: Library) {
+        self.metrics.torrents_now.set(library.torrents().len() as u64);
+        self.announces().set_allowed(library.swarms());
+        let library = Arc::new(library);
+        let before = {
+            let mut current = self.library.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, library.clone())
+        };
+        library.retire(&before);
+    }
+}
+
+/// A seeder with its sockets bound and nothing served yet.
+pub struct Bound {
+    shared: Arc<Shared>,
+    http: Vec<TcpListener>,
+    peers: Vec<TcpListener>,
+    loaded: watch::Sender<Option<Loaded>>,
+}
+
+impl Bound {
+    /// Takes the ports. Port 0 becomes a real one.
+    pub async fn bind(config: ServeConfig) -> Result<Self, ServeError> {
+        let http = net::listen(config.http, "--http")?;
+        let bind = config.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
+        let peers = net::listen(SocketAddr::new(bind, config.peer_port), "--peer-port")?;
+        let limits = &config.limits;
+        let settings = Settings {
+            request_queue: limits.requests_per_peer,
+            send_window: limits.send_buffer,
+            ..Settings::new(peer_id(), CLIENT)
+        };
+        let shared = Shared {
+            metrics: Arc::default(),
+            announces: Mutex::new(Announces::new(limits.announces())),
+            reads: Semaphore::new(limits.reads.max(1)),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            settings,
+            peer_addrs: net::local_addrs(&peers),
+            library: RwLock::default(),
+            config,
+        };
+        Ok(Self { shared: Arc::new(shared), http, peers, loaded: watch::Sender::new(None) })
+    }
+
+    /// Where site, web seed and tracker are served.
+    pub fn http_addr(&self) -> SocketAddr {
+        net::local_addrs(&self.http).first().copied().unwrap_or(self.shared.config.http)
+    }
+
+    /// The same as a URL that works on this machine, with a trailing slash.
+    pub fn http_url(&self) -> String {
+        let addr = self.http_addr();
+        let ip = match addr.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        format!("http://{}/", SocketAddr::new(ip, addr.port()))
+    }
+
+    /// Where peers are taken.
+    pub fn peer_addrs(&self) -> Vec<SocketAddr> {
+        self.shared.peer_addrs.clone()
+    }
+
+    /// Becomes `Some` once everything is served, and changes with what is.
+    pub fn loaded(&self) -> watch::Receiver<Option<Loaded>> {
+        self.loaded.subscribe()
+    }
+
+    /// Every counter.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.shared.metrics.clone()
+    }
+
+    /// Loads, serves and follows changes until told to stop; connections are closed then within a second.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), ServeError> {
+        let Self { shared, http, peers, loaded } = self;
+        let _stop = shared.stop.clone().drop_guard();
+        let mut follower = Follower { shared: shared.clone(), loaded, seen: None, next_end: None };
+        let skipped = tokio::select! {
+            first = follower.load() => first?,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        let limits = &shared.config.limits;
+        let gate = Arc::new(Gate::new(limits.peers, limits.peers_per_address));
+        for listener in peers {
+            let serving = shared.clone();
+            shared.tasks.spawn(net::accept(
+                listener,
+                gate.clone(),
+                shared.metrics.clone(),
+                |m| AcceptCounters {
+                    accepted: &m.peers_accepted,
+                    refused: &m.peers_refused_address,
+                    full: &m.peers_full,
+                },
+                shared.stop.clone(),
+                move |stream, remote, pass| {
+                    let task = peer::serve(serving.clone(), stream, remote, pass);
+                    serving.tasks.spawn(task);
+                },
+            ));
+        }
+        let gate = Arc::new(Gate::new(limits.http_connections, limits.http_connections_per_address));
+        let router = http::router(shared.clone());
+        for listener in http {
+            let (serving, router) = (shared.clone(), router.clone());
+            shared.tasks.spawn(net::accept(
+                listener,
+                gate.clone(),
+                shared.metrics.clone(),
+                |m| AcceptCounters {
+                    accepted: &m.http_accepted,
+                    refused: &m.http_refused_address,
+                    full: &m.http_full,
+                },
+                shared.stop.clone(),
+                move |stream, remote, pass| {
+                    let task = http::serve(serving.clone(), router.clone(), stream, remote, pass);
+                    serving.tasks.spawn(task);
+                },
+            ));
+        }
+        follower.tell(skipped);
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = follower.follow() => {}
+        }
+        shared.stop.cancel();
+        shared.tasks.close();
+        if tokio::time::timeout(STOP, shared.tasks.wait()).await.is_err() {
+            tracing::debug!("{} tasks were still busy", shared.tasks.len());
+        }
+        tracing::debug!("counted: {}", shared.metrics.snapshot());
+        Ok(())
+    }
+}
+
+fn peer_id() -> PeerId {
+    let mut id = [0; 20];
+    id[..8].copy_from_slice(PEER_ID_PREFIX);
+    id[8..].copy_from_slice(&rand::random::<[u8; 12]>());
+    PeerId(id)
+}
+
+/// Keeps the library in step with its source.
+struct Follower {
+    shared: Arc<Shared>,
+    loaded: watch::Sender<Option<Loaded>>,
+    /// What the state file was when it was read.
+    seen: Option<StatRecord>,
+    /// When the first grace ends.
+    next_end: Option<SystemTime>,
+}
+
+impl Follower {
+    /// Loads the source: the first time, or because it has changed.
+    async fn load(&mut self) -> Result<Vec<String>, ServeError> {
+        let (source, before) = (self.shared.config.out.clone(), self.shared.library());
+        if let Source::Out(out) = &source {
+            self.seen = stat_of(&out.join("state.json")).await;
+        }
+        let load = blocking(move || match source {
+            Source::Out(out) => Library::from_out(&out, &before, SystemTime::now()),
+            Source::Torrents { files, data } => Ok(Library::from_torrents(&files, &data)),
+        });
+        let Load { library, skipped, next_end } = load.await?;
+        self.next_end = next_end;
+        if library.torrents().len() == 0 && matches!(self.shared.config.out, Source::Torrents { .. }) {
+            return Err(ServeError::NothingToServe);
+        }
+        self.shared.replace(library);
+        self.loaded.send_if_modified(|loaded| match loaded {
+            Some(loaded) => {
+                let torrents = self.shared.library().torrents().len();
+                *loaded = Loaded { torrents, skipped: skipped.clone() };
+                true
+            }
+            None => false,
+        });
+        Ok(skipped)
+    }
+
+    /// Says for the first time that everything is served.
+    fn tell(&self, skipped: Vec<String>) {
+        let torrents = self.shared.library().torrents().len();
+        self.loaded.send_replace(Some(Loaded { torrents, skipped }));
+    }
+
+    async fn follow(&mut self) {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (mut faulty, mut all, mut expire) = (Instant::now(), Instant::now(), Instant::now());
+        loop {
+            look.tick().await;
+            let full = all.elapsed() >= RECHECK_ALL;
+            if let Source::Out(out) = &self.shared.config.out {
+                let now = stat_of(&out.join("state.json")).await;
+                let grace_over = self.next_end.is_some_and(|end| end <= SystemTime::now());
+                if (now != self.seen || grace_over)
+                    && let Err(error) = self.load().await
+                {
+                    self.next_end = None;
+                    tracing::warn!("what was served before is served on: {error}");
+                }
+            }
+            if full || faulty.elapsed() >= RECHECK_FAULTY {
+                self.recheck(full).await;
+                faulty = Instant::now();
+            }
+            if full {
+                all = Instant::now();
+            }
+            if expire.elapsed() >= EXPIRE {
+                self.shared.announces().expire(Instant::now());
+                expire = Instant::now();
+            }
+        }
+    }
+
+    /// Looks at the files of torrents: of all, or of those that can't be served.
+    async fn recheck(&self, all: bool) {
+        let library = self.shared.library();
+        let faulty = blocking(move || {
+            let torrents = library.torrents();
+            for torrent in torrents.filter(|torrent| all || !torrent.is_sound()) {
+                torrent.recheck();
+            }
+            library.torrents().filter(|torrent| !torrent.is_sound()).count()
+        });
+        self.shared.metrics.torrents_faulty_now.set(faulty.await as u64);
+    }
+}
+
+async fn stat_of(path: &Path) -> Option<StatRecord> {
+    let path = path.to_owned();
+    blocking(move || store::stat_record(&path).ok()).await
+}
+
+/// Runs what blocks on a thread that may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is going down, and this task with it.
+        Err(_) => std::future::pending().await,
+    }
+}
