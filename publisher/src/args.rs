@@ -7,7 +7,12 @@ use std::path::PathBuf;
 /// Publish video, albums and software so that the audience carries it: a folder of clips in, torrents,
 /// pages and feeds out.
 #[derive(Debug, Parser)]
-#[command(name = "publisher", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "publisher",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]

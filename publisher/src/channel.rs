@@ -118,40 +118,73 @@ impl Channel {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(source) => return Err(SourceError::Read { path, source }),
         };
-        let folder = clips.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        let folder = clips
+            .canonicalize()
+            .ok()
+            .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
         Self::parse(&text, &path, &folder.unwrap_or_else(|| "Clips".into()))
     }
 
     fn parse(text: &str, path: &Path, folder: &str) -> Result<Self, SourceError> {
-        let file: File = toml::from_str(text).map_err(|error| SourceError::toml(path, text, 0, &error))?;
-        let wrong = |key: &'static str, reason: String| SourceError::Value { path: path.to_owned(), key, reason };
-        let url = |key: &'static str, url: Option<String>| url.map(|url| web_url(&url).ok_or_else(|| {
-            wrong(key, format!("`{url}` is not a URL that starts with http:// or https://"))
-        })).transpose();
+        let file: File =
+            toml::from_str(text).map_err(|error| SourceError::toml(path, text, 0, &error))?;
+        let wrong = |key: &'static str, reason: String| SourceError::Value {
+            path: path.to_owned(),
+            key,
+            reason,
+        };
+        let url = |key: &'static str, url: Option<String>| {
+            url.map(|url| {
+                web_url(&url).ok_or_else(|| {
+                    wrong(
+                        key,
+                        format!("`{url}` is not a URL that starts with http:// or https://"),
+                    )
+                })
+            })
+            .transpose()
+        };
         let title = file.title.unwrap_or_else(|| folder.to_owned());
         let accent = file.theme.accent.unwrap_or_else(|| "#2563eb".into());
         if !is_colour(&accent) {
-            return Err(wrong("theme.accent", format!("`{accent}` is not a colour like `#c8102e`")));
+            return Err(wrong(
+                "theme.accent",
+                format!("`{accent}` is not a colour like `#c8102e`"),
+            ));
         }
         let scheme = file.theme.scheme.unwrap_or_else(|| "auto".into());
         if !["auto", "light", "dark"].contains(&scheme.as_str()) {
-            return Err(wrong("theme.scheme", format!("`{scheme}` is none of auto, light, dark")));
+            return Err(wrong(
+                "theme.scheme",
+                format!("`{scheme}` is none of auto, light, dark"),
+            ));
         }
         for link in &file.links {
-            web_url(&link.url).ok_or_else(|| wrong("links", format!("`{}` is not a web address", link.url)))?;
+            web_url(&link.url)
+                .ok_or_else(|| wrong("links", format!("`{}` is not a web address", link.url)))?;
         }
         for tracker in file.trackers.iter().flatten() {
             let known = ["http://", "https://", "udp://", "ws://", "wss://"];
             if !known.iter().any(|scheme| tracker.starts_with(scheme)) {
-                return Err(wrong("trackers", format!("`{tracker}` is not a tracker's URL")));
+                return Err(wrong(
+                    "trackers",
+                    format!("`{tracker}` is not a tracker's URL"),
+                ));
             }
         }
         if let Some(logo) = &file.logo {
             metainfo::name::check(logo).map_err(|error| wrong("logo", error.to_string()))?;
         }
         let piece_length = file.piece_length.map(PieceLength::power_of_two).transpose();
-        let grace = file.grace.as_deref().map(duration).unwrap_or(Some(Duration::from_secs(7 * 86_400)));
-        let web_seeds = file.web_seeds.into_iter().map(|seed| url("web_seeds", Some(seed)));
+        let grace = file
+            .grace
+            .as_deref()
+            .map(duration)
+            .unwrap_or(Some(Duration::from_secs(7 * 86_400)));
+        let web_seeds = file
+            .web_seeds
+            .into_iter()
+            .map(|seed| url("web_seeds", Some(seed)));
         Ok(Self {
             author: file.author.unwrap_or_else(|| title.clone()),
             title,
@@ -162,11 +195,16 @@ impl Channel {
             logo: file.logo,
             links: file.links,
             trackers: file.trackers,
-            web_seeds: web_seeds.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect(),
+            web_seeds: web_seeds
+                .collect::<Result<Vec<_>, _>>()?
+                .into_iter()
+                .flatten()
+                .collect(),
             format: file.format,
             piece_length: piece_length.map_err(|error| wrong("piece_length", error.to_string()))?,
             library: file.library,
-            grace: grace.ok_or_else(|| wrong("grace", "is not a time like `7d`, `12h` or `30m`".into()))?,
+            grace: grace
+                .ok_or_else(|| wrong("grace", "is not a time like `7d`, `12h` or `30m`".into()))?,
             theme: Theme { accent, scheme },
         })
     }
@@ -174,19 +212,32 @@ impl Channel {
 
 /// The URL with a trailing slash, where it is one of the web and holds nothing that breaks a page.
 fn web_url(url: &str) -> Option<String> {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))?;
     let clean = |c: char| !c.is_whitespace() && !c.is_control() && !"\"'<>;,\\".contains(c);
     let valid = !rest.is_empty() && !rest.starts_with('/') && url.chars().all(clean);
-    valid.then(|| if url.ends_with('/') { url.to_owned() } else { format!("{url}/") })
+    valid.then(|| {
+        if url.ends_with('/') {
+            url.to_owned()
+        } else {
+            format!("{url}/")
+        }
+    })
 }
 
 fn is_colour(text: &str) -> bool {
-    text.strip_prefix('#').is_some_and(|hex| hex.len() == 6 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+    text.strip_prefix('#')
+        .is_some_and(|hex| hex.len() == 6 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// `7d`, `12h`, `30m`, `45s`.
 fn duration(text: &str) -> Option<Duration> {
-    let (number, unit) = text.split_at(text.len().checked_sub(1).filter(|at| text.is_char_boundary(*at))?);
+    let (number, unit) = text.split_at(
+        text.len()
+            .checked_sub(1)
+            .filter(|at| text.is_char_boundary(*at))?,
+    );
     let seconds = match unit {
         "s" => 1,
         "m" => 60,
@@ -194,7 +245,11 @@ fn duration(text: &str) -> Option<Duration> {
         "d" => 86_400,
         _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_mul(seconds).map(Duration::from_secs)
+    number
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(seconds)
+        .map(Duration::from_secs)
 }
 
 #[cfg(test)]
@@ -202,20 +257,25 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Channel, String> {
-        Channel::parse(text, Path::new("clips/channel.toml"), "my-clips").map_err(|error| error.to_string())
+        Channel::parse(text, Path::new("clips/channel.toml"), "my-clips")
+            .map_err(|error| error.to_string())
     }
 
     #[test]
     fn an_empty_file_gives_defaults() {
         let channel = parse("").unwrap();
-        assert_eq!((channel.title.as_str(), channel.author.as_str()), ("my-clips", "my-clips"));
+        assert_eq!(
+            (channel.title.as_str(), channel.author.as_str()),
+            ("my-clips", "my-clips")
+        );
         assert_eq!(channel.grace, Duration::from_secs(604_800));
         assert_eq!(channel.format, Format::V1);
     }
 
     #[test]
     fn urls_get_a_trailing_slash() {
-        let channel = parse("base_url = \"https://a.example/x\"\nweb_seeds = [\"http://m\"]").unwrap();
+        let channel =
+            parse("base_url = \"https://a.example/x\"\nweb_seeds = [\"http://m\"]").unwrap();
         assert_eq!(channel.base_url.as_deref(), Some("https://a.example/x/"));
         assert_eq!(channel.web_seeds, ["http://m/"]);
     }
@@ -228,7 +288,10 @@ mod tests {
             ("base_url = \"ftp://x\"", "base_url"),
             ("seeder_url = \"javascript:alert(1)\"", "seeder_url"),
             ("seeder_url = \"http://a'; script-src *\"", "seeder_url"),
-            ("links = [{ title = \"x\", url = \"javascript:x\" }]", "links"),
+            (
+                "links = [{ title = \"x\", url = \"javascript:x\" }]",
+                "links",
+            ),
             ("trackers = [[\"file:///etc\"]]", "trackers"),
             ("theme = { accent = \"red;}\" }", "theme.accent"),
             ("theme = { scheme = \"pink\" }", "theme.scheme"),

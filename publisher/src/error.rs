@@ -41,7 +41,12 @@ pub enum SourceError {
 
 impl SourceError {
     /// Places a TOML error: `first_line` lines of the file precede `text`.
-    pub(crate) fn toml(path: &Path, text: &str, first_line: usize, error: &toml::de::Error) -> Self {
+    pub(crate) fn toml(
+        path: &Path,
+        text: &str,
+        first_line: usize,
+        error: &toml::de::Error,
+    ) -> Self {
         let at = error.span().map_or(0, |span| span.start).min(text.len());
         let before = text.get(..at).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);

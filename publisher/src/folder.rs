@@ -83,7 +83,10 @@ pub struct Listing {
 
 /// Looks at the clips folder. `reserved` names files there that are no releases, such as the logo.
 pub fn list(clips: &Path, reserved: &[&str]) -> Result<Listing, SourceError> {
-    let read_error = |source| SourceError::Read { path: clips.to_owned(), source };
+    let read_error = |source| SourceError::Read {
+        path: clips.to_owned(),
+        source,
+    };
     let mut names = BTreeMap::new();
     let mut listing = Listing::default();
     for entry in std::fs::read_dir(clips).map_err(read_error)? {
@@ -91,10 +94,19 @@ pub fn list(clips: &Path, reserved: &[&str]) -> Result<Listing, SourceError> {
         let path = entry.path();
         let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
             let shown = entry.file_name().to_string_lossy().into_owned();
-            listing.problems.push((shown, ReleaseError::Name { path, source: name::BadName::NotUtf8 }));
+            listing.problems.push((
+                shown,
+                ReleaseError::Name {
+                    path,
+                    source: name::BadName::NotUtf8,
+                },
+            ));
             continue;
         };
-        if !is_passed_over(&name) && name != crate::channel::FILE_NAME && !reserved.contains(&name.as_str()) {
+        if !is_passed_over(&name)
+            && name != crate::channel::FILE_NAME
+            && !reserved.contains(&name.as_str())
+        {
             names.insert(name, path);
         }
     }
@@ -102,9 +114,13 @@ pub fn list(clips: &Path, reserved: &[&str]) -> Result<Listing, SourceError> {
     let mut folders = Vec::new();
     for (name, path) in names {
         // A path that vanished since the folder was read is simply not there.
-        let Ok(metadata) = path.symlink_metadata() else { continue };
+        let Ok(metadata) = path.symlink_metadata() else {
+            continue;
+        };
         if metadata.is_symlink() {
-            listing.problems.push((name, ReleaseError::SymbolicLink(path)));
+            listing
+                .problems
+                .push((name, ReleaseError::SymbolicLink(path)));
         } else if metadata.is_dir() {
             folders.push((name, path));
         } else if metadata.is_file() {
@@ -135,27 +151,51 @@ pub fn list(clips: &Path, reserved: &[&str]) -> Result<Listing, SourceError> {
 }
 
 fn single(name: &str, path: PathBuf, sidecars: Sidecars) -> Result<FoundRelease, ReleaseError> {
-    name::check_published(name).map_err(|source| ReleaseError::Name { path: path.clone(), source })?;
-    let kind = if media_type(name).is_timed() { Kind::Clip } else { Kind::Download };
+    name::check_published(name).map_err(|source| ReleaseError::Name {
+        path: path.clone(),
+        source,
+    })?;
+    let kind = if media_type(name).is_timed() {
+        Kind::Clip
+    } else {
+        Kind::Download
+    };
     let stat = stat(&path)?;
-    let files = vec![FoundFile { path: Vec::new(), location: path, stat }];
-    Ok(FoundRelease { source: name.to_owned(), kind, files, sidecars })
+    let files = vec![FoundFile {
+        path: Vec::new(),
+        location: path,
+        stat,
+    }];
+    Ok(FoundRelease {
+        source: name.to_owned(),
+        kind,
+        files,
+        sidecars,
+    })
 }
 
 /// A folder is an album where every file that is not a picture or a text is audio. An empty one is
 /// nothing yet.
 fn folder(name: &str, path: &Path, beside: Sidecars) -> Result<Option<FoundRelease>, ReleaseError> {
-    name::check_published(name).map_err(|source| ReleaseError::Name { path: path.to_owned(), source })?;
+    name::check_published(name).map_err(|source| ReleaseError::Name {
+        path: path.to_owned(),
+        source,
+    })?;
     let mut files = Vec::new();
     let mut sidecars = beside;
-    let walk = WalkDir::new(path).follow_links(false).sort_by_file_name().into_iter();
+    let walk = WalkDir::new(path)
+        .follow_links(false)
+        .sort_by_file_name()
+        .into_iter();
     let shown = |entry: &walkdir::DirEntry| {
         entry.depth() == 0 || !entry.file_name().to_str().is_some_and(is_passed_over)
     };
     for entry in walk.filter_entry(shown) {
         let entry = entry.map_err(|error| {
             let at = error.path().unwrap_or(path).to_owned();
-            let source = error.into_io_error().unwrap_or_else(|| std::io::Error::other("a loop of folders"));
+            let source = error
+                .into_io_error()
+                .unwrap_or_else(|| std::io::Error::other("a loop of folders"));
             SourceError::Read { path: at, source }
         })?;
         if entry.file_type().is_dir() {
@@ -169,9 +209,15 @@ fn folder(name: &str, path: &Path, beside: Sidecars) -> Result<Option<FoundRelea
             return Err(ReleaseError::NotAFile(location));
         }
         let below = entry.path().strip_prefix(path).unwrap_or(entry.path());
-        let parts: Option<Vec<String>> = below.iter().map(|part| part.to_str().map(str::to_owned)).collect();
+        let parts: Option<Vec<String>> = below
+            .iter()
+            .map(|part| part.to_str().map(str::to_owned))
+            .collect();
         let Some(parts) = parts else {
-            return Err(ReleaseError::Name { path: location, source: name::BadName::NotUtf8 });
+            return Err(ReleaseError::Name {
+                path: location,
+                source: name::BadName::NotUtf8,
+            });
         };
         if let [only] = parts.as_slice() {
             if sidecars.text.is_none() && ["album.md", "release.md"].contains(&only.as_str()) {
@@ -179,29 +225,52 @@ fn folder(name: &str, path: &Path, beside: Sidecars) -> Result<Option<FoundRelea
                 continue;
             }
             let lower = only.to_lowercase();
-            let cover = ["cover.", "folder.", "front."].iter().any(|start| lower.starts_with(start));
+            let cover = ["cover.", "folder.", "front."]
+                .iter()
+                .any(|start| lower.starts_with(start));
             if cover && media_type(&lower).kind == MediaKind::Image && sidecars.poster.is_none() {
                 sidecars.take(|sidecars| &mut sidecars.poster, location.clone());
             }
         }
-        files.push(FoundFile { path: parts, stat: stat(&location)?, location });
+        files.push(FoundFile {
+            path: parts,
+            stat: stat(&location)?,
+            location,
+        });
     }
     if files.is_empty() {
         return Ok(None);
     }
-    let kinds = files.iter().map(|file| media_type(file.path.last().map_or("", String::as_str)).kind);
+    let kinds = files
+        .iter()
+        .map(|file| media_type(file.path.last().map_or("", String::as_str)).kind);
     let counted = kinds.fold((0, 0), |(audio, other), kind| match kind {
         MediaKind::Audio => (audio + 1, other),
         MediaKind::Image => (audio, other),
         MediaKind::Video | MediaKind::Other => (audio, other + 1),
     });
-    let texts = files.iter().filter(|file| file.path.last().is_some_and(|name| name.ends_with(".txt"))).count();
-    let kind = if counted.0 > 0 && counted.1 == texts { Kind::Album } else { Kind::Download };
-    Ok(Some(FoundRelease { source: name.to_owned(), kind, files, sidecars }))
+    let texts = files
+        .iter()
+        .filter(|file| file.path.last().is_some_and(|name| name.ends_with(".txt")))
+        .count();
+    let kind = if counted.0 > 0 && counted.1 == texts {
+        Kind::Album
+    } else {
+        Kind::Download
+    };
+    Ok(Some(FoundRelease {
+        source: name.to_owned(),
+        kind,
+        files,
+        sidecars,
+    }))
 }
 
 fn stat(path: &Path) -> Result<StatRecord, SourceError> {
-    store::stat_record(path).map_err(|source| SourceError::Read { path: path.to_owned(), source })
+    store::stat_record(path).map_err(|source| SourceError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn stem(name: &str) -> &str {
@@ -234,7 +303,9 @@ impl Beside {
     fn new(files: BTreeMap<String, PathBuf>) -> Self {
         let is_sidecar = |name: &str| {
             let lower = name.to_lowercase();
-            [".md", ".vtt", ".srt"].iter().any(|ending| lower.ends_with(ending))
+            [".md", ".vtt", ".srt"]
+                .iter()
+                .any(|ending| lower.ends_with(ending))
                 || (media_type(&lower).kind == MediaKind::Image && !lower.ends_with(".gif"))
         };
         let (sidecars, payload) = files.into_iter().partition(|(name, _)| is_sidecar(name));
@@ -249,9 +320,19 @@ impl Beside {
     /// `stem.chapters.vtt`.
     fn sidecars_of(&mut self, stem: &str) -> Sidecars {
         let mut sidecars = Sidecars::default();
-        let names: Vec<String> = self.sidecars.keys().filter(|name| name.starts_with(stem)).cloned().collect();
+        let names: Vec<String> = self
+            .sidecars
+            .keys()
+            .filter(|name| name.starts_with(stem))
+            .cloned()
+            .collect();
         for name in names {
-            let Some(rest) = name.strip_prefix(stem).and_then(|rest| rest.strip_prefix('.')) else { continue };
+            let Some(rest) = name
+                .strip_prefix(stem)
+                .and_then(|rest| rest.strip_prefix('.'))
+            else {
+                continue;
+            };
             let parts: Vec<&str> = rest.split('.').collect();
             let path = &self.sidecars[&name];
             match parts.as_slice() {
@@ -259,9 +340,13 @@ impl Beside {
                 ["jpg" | "jpeg" | "png" | "webp"] => {
                     sidecars.take(|sidecars| &mut sidecars.poster, path.clone());
                 }
-                ["chapters", "vtt"] => sidecars.take(|sidecars| &mut sidecars.chapters, path.clone()),
+                ["chapters", "vtt"] => {
+                    sidecars.take(|sidecars| &mut sidecars.chapters, path.clone())
+                }
                 [language, "vtt"] if is_language_tag(language) => {
-                    sidecars.captions.insert((*language).to_owned(), path.clone());
+                    sidecars
+                        .captions
+                        .insert((*language).to_owned(), path.clone());
                     sidecars.record(path.clone());
                 }
                 _ => continue,
@@ -282,7 +367,10 @@ pub fn is_language_tag(text: &str) -> bool {
     let first = parts.next().is_some_and(|part| {
         (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphabetic())
     });
-    first && parts.all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
+    first
+        && parts.all(|part| {
+            (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
+        })
 }
 
 #[cfg(test)]
@@ -301,7 +389,12 @@ mod tests {
 
     fn shown(listing: &Listing) -> Vec<String> {
         let release = |release: &FoundRelease| {
-            format!("{} {} {}", release.kind.word(), release.source, release.files.len())
+            format!(
+                "{} {} {}",
+                release.kind.word(),
+                release.source,
+                release.files.len()
+            )
         };
         listing.releases.iter().map(release).collect()
     }
@@ -335,7 +428,13 @@ mod tests {
         let listing = list(folder.path(), &["logo.png"]).unwrap();
         assert_eq!(
             shown(&listing),
-            ["album album 3", "clip drive.mp4 1", "download manual.pdf 1", "download pack 2", "clip talk.mp3 1"]
+            [
+                "album album 3",
+                "clip drive.mp4 1",
+                "download manual.pdf 1",
+                "download pack 2",
+                "clip talk.mp3 1"
+            ]
         );
         let drive = &listing.releases[1].sidecars;
         assert_eq!(drive.captions.keys().collect::<Vec<_>>(), ["en", "pt-BR"]);
@@ -352,8 +451,18 @@ mod tests {
     #[test]
     fn what_can_not_be_published_is_named_and_the_rest_is_found() {
         use std::os::unix::ffi::OsStrExt;
-        let folder = tree(&["ok.mp4", "CON.mp4", "a\u{202e}b.mp4", "bad/x:\\y.txt", "linked/a.bin"]);
-        std::fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"\xff.mp4")), b"x").unwrap();
+        let folder = tree(&[
+            "ok.mp4",
+            "CON.mp4",
+            "a\u{202e}b.mp4",
+            "bad/x:\\y.txt",
+            "linked/a.bin",
+        ]);
+        std::fs::write(
+            folder.path().join(std::ffi::OsStr::from_bytes(b"\xff.mp4")),
+            b"x",
+        )
+        .unwrap();
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link.mp4")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("linked/b.bin")).unwrap();
         let listing = list(folder.path(), &[]).unwrap();

@@ -97,14 +97,28 @@ enum ChapterStart {
 /// Parses the text of a sidecar; `path` is for messages.
 pub fn parse(text: &str, path: &Path) -> Result<FrontMatter, SourceError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let wrong = |key: &'static str, reason: String| SourceError::Value { path: path.to_owned(), key, reason };
-    let (head, body) = split(text).ok_or_else(|| wrong("+++", "the front matter is not closed by a line `+++`".into()))?;
+    let wrong = |key: &'static str, reason: String| SourceError::Value {
+        path: path.to_owned(),
+        key,
+        reason,
+    };
+    let (head, body) = split(text).ok_or_else(|| {
+        wrong(
+            "+++",
+            "the front matter is not closed by a line `+++`".into(),
+        )
+    })?;
     let parsed: Head = toml::from_str(head).map_err(|error| {
         let lines_before = usize::from(!head.is_empty());
         SourceError::toml(path, head, lines_before, &error)
     })?;
     let published = parsed.published.map(|value| {
-        timestamp(&value).ok_or_else(|| wrong("published", format!("`{value}` is not a date like 2026-11-22")))
+        timestamp(&value).ok_or_else(|| {
+            wrong(
+                "published",
+                format!("`{value}` is not a date like 2026-11-22"),
+            )
+        })
     });
     let mut chapters = Vec::new();
     for chapter in parsed.chapters {
@@ -113,13 +127,26 @@ pub fn parse(text: &str, path: &Path) -> Result<FrontMatter, SourceError> {
             ChapterStart::Text(text) => clock(text),
         };
         let start_s = start_s.ok_or_else(|| {
-            wrong("chapters", format!("the start {:?} is not a time like \"1:05\"", chapter.start))
+            wrong(
+                "chapters",
+                format!("the start {:?} is not a time like \"1:05\"", chapter.start),
+            )
         })?;
-        chapters.push(Chapter { start_s, title: chapter.title });
+        chapters.push(Chapter {
+            start_s,
+            title: chapter.title,
+        });
     }
     chapters.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
-    if let Some(slug) = parsed.slug.as_deref().filter(|slug| *slug != crate::slug::of(slug)) {
-        return Err(wrong("slug", format!("`{slug}` may hold only a-z, 0-9 and single `-`")));
+    if let Some(slug) = parsed
+        .slug
+        .as_deref()
+        .filter(|slug| *slug != crate::slug::of(slug))
+    {
+        return Err(wrong(
+            "slug",
+            format!("`{slug}` may hold only a-z, 0-9 and single `-`"),
+        ));
     }
     Ok(FrontMatter {
         title: parsed.title.filter(|title| !title.trim().is_empty()),
@@ -147,8 +174,10 @@ pub fn parse(text: &str, path: &Path) -> Result<FrontMatter, SourceError> {
 
 /// Head and body; a text that does not start with `+++` is all body. `None` where the head never ends.
 fn split(text: &str) -> Option<(&str, &str)> {
-    let Some(rest) = text.strip_prefix("+++").and_then(|rest| rest.trim_start_matches([' ', '\t', '\r']).strip_prefix('\n'))
-    else {
+    let Some(rest) = text.strip_prefix("+++").and_then(|rest| {
+        rest.trim_start_matches([' ', '\t', '\r'])
+            .strip_prefix('\n')
+    }) else {
         return Some(("", text));
     };
     let mut at = 0;
@@ -169,13 +198,17 @@ fn timestamp(value: &toml::Value) -> Option<Timestamp> {
         _ => return None,
     };
     let text = text.replacen(' ', "T", 1);
-    text.parse()
-        .ok()
-        .or_else(|| {
-            let datetime: jiff::civil::DateTime =
-                text.parse().ok().or_else(|| text.parse::<jiff::civil::Date>().ok().map(|date| date.at(0, 0, 0, 0)))?;
-            datetime.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
-        })
+    text.parse().ok().or_else(|| {
+        let datetime: jiff::civil::DateTime = text.parse().ok().or_else(|| {
+            text.parse::<jiff::civil::Date>()
+                .ok()
+                .map(|date| date.at(0, 0, 0, 0))
+        })?;
+        datetime
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()
+            .map(|zoned| zoned.timestamp())
+    })
 }
 
 /// `1:05`, `01:02:03.5` or plain seconds.
@@ -187,7 +220,9 @@ pub fn clock(text: &str) -> Option<f64> {
     let mut seconds = 0.0;
     for (index, part) in parts.iter().enumerate() {
         let last = index + 1 == parts.len();
-        let digits = part.bytes().all(|b| b.is_ascii_digit() || (last && b == b'.'));
+        let digits = part
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (last && b == b'.'));
         if part.is_empty() || !digits {
             return None;
         }
@@ -219,7 +254,14 @@ mod tests {
         assert_eq!(front.title.as_deref(), Some("A"));
         assert_eq!(front.published.unwrap().to_string(), "2026-11-22T00:00:00Z");
         assert_eq!(front.people.len(), 2);
-        assert_eq!(front.chapters.iter().map(|chapter| chapter.start_s).collect::<Vec<_>>(), [0.0, 65.0]);
+        assert_eq!(
+            front
+                .chapters
+                .iter()
+                .map(|chapter| chapter.start_s)
+                .collect::<Vec<_>>(),
+            [0.0, 65.0]
+        );
         assert_eq!(front.text, "# Hello");
         assert_eq!(read("just text").unwrap().text, "just text");
         assert_eq!(read("+++ no head").unwrap().text, "+++ no head");
@@ -248,8 +290,14 @@ mod tests {
             ("+++\npublished = 5\n+++", "published"),
             ("+++\npublished = \"soon\"\n+++", "published"),
             ("+++\nslug = \"../x\"\n+++", "slug"),
-            ("+++\nchapters = [{ start = \"1:99\", title = \"x\" }]\n+++", "chapters"),
-            ("+++\nchapters = [{ start = -1.0, title = \"x\" }]\n+++", "chapters"),
+            (
+                "+++\nchapters = [{ start = \"1:99\", title = \"x\" }]\n+++",
+                "chapters",
+            ),
+            (
+                "+++\nchapters = [{ start = -1.0, title = \"x\" }]\n+++",
+                "chapters",
+            ),
         ] {
             let error = read(text).expect_err(text);
             assert!(error.contains(reason), "{text:?}: {error}");

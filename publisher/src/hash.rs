@@ -19,11 +19,17 @@ pub struct HashedRelease {
 
 /// Hashes the staged payload. The merkle roots are made for every format: the catalog carries them.
 pub fn hash(prepared: PreparedRelease, reporter: &Reporter) -> Result<HashedRelease, ReleaseError> {
-    let want = Want { pieces: prepared.layout.format().has_v1(), roots: true };
+    let want = Want {
+        pieces: prepared.layout.format().has_v1(),
+        roots: true,
+    };
     let (layout, root) = (&prepared.layout, prepared.staged.path());
-    let hashed = with_progress(reporter, layout.name(), layout.map().total_length(), |progress| {
-        store::hash(layout, root, want, 0, progress)
-    })?;
+    let hashed = with_progress(
+        reporter,
+        layout.name(),
+        layout.map().total_length(),
+        |progress| store::hash(layout, root, want, 0, progress),
+    )?;
     Ok(HashedRelease { prepared, hashed })
 }
 
@@ -44,7 +50,8 @@ pub fn with_progress<T: Send>(
             drop(done);
             result
         });
-        while wait.recv_timeout(Duration::from_millis(100)) == Err(mpsc::RecvTimeoutError::Timeout) {
+        while wait.recv_timeout(Duration::from_millis(100)) == Err(mpsc::RecvTimeoutError::Timeout)
+        {
             shown.at(progress.bytes());
         }
         thread.join().expect("a hashing thread never panics")

@@ -11,7 +11,11 @@ fn main() -> ExitCode {
     match publisher::run::run(args) {
         Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {}", one_line(&format!("{error:#}")));
+            let _ = writeln!(
+                std::io::stderr(),
+                "error: {}",
+                one_line(&format!("{error:#}"))
+            );
             ExitCode::from(1)
         }
     }

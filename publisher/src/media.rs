@@ -28,7 +28,10 @@ pub struct MediaType {
 /// The type of a file of this name.
 pub fn media_type(name: &str) -> MediaType {
     use MediaKind::{Audio, Image, Other, Video};
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
+    let extension = name
+        .rsplit_once('.')
+        .map_or("", |(_, extension)| extension)
+        .to_ascii_lowercase();
     let (kind, mime, playable) = match extension.as_str() {
         "mp4" | "m4v" => (Video, "video/mp4", true),
         "webm" => (Video, "video/webm", true),
@@ -59,7 +62,11 @@ pub fn media_type(name: &str) -> MediaType {
         "html" | "htm" => (Other, "text/html", false),
         _ => (Other, "application/octet-stream", false),
     };
-    MediaType { kind, mime, playable }
+    MediaType {
+        kind,
+        mime,
+        playable,
+    }
 }
 
 impl MediaType {
@@ -71,9 +78,23 @@ impl MediaType {
 
 /// Whether a file of this name is not finished or not meant: hidden, or a partial download's name.
 pub fn is_passed_over(name: &str) -> bool {
-    const ENDINGS: [&str; 12] =
-        [".part", ".partial", ".crdownload", ".download", ".tmp", ".temp", ".filepart", ".aria2", ".!qb", ".swp", ".!ut", "~"];
+    const ENDINGS: [&str; 12] = [
+        ".part",
+        ".partial",
+        ".crdownload",
+        ".download",
+        ".tmp",
+        ".temp",
+        ".filepart",
+        ".aria2",
+        ".!qb",
+        ".swp",
+        ".!ut",
+        "~",
+    ];
     const NAMES: [&str; 2] = ["thumbs.db", "desktop.ini"];
     let lower = name.to_lowercase();
-    name.starts_with('.') || ENDINGS.iter().any(|ending| lower.ends_with(ending)) || NAMES.contains(&lower.as_str())
+    name.starts_with('.')
+        || ENDINGS.iter().any(|ending| lower.ends_with(ending))
+        || NAMES.contains(&lower.as_str())
 }

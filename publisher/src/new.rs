@@ -9,14 +9,22 @@ use std::path::Path;
 pub fn new(dir: &Path, reporter: Reporter) -> Result<()> {
     let path = dir.join(crate::channel::FILE_NAME);
     if path.exists() {
-        bail!("{} exists already; edit it, or choose another folder", path.display());
+        bail!(
+            "{} exists already; edit it, or choose another folder",
+            path.display()
+        );
     }
-    let name = dir.file_name().map_or_else(|| "My channel".into(), |name| crate::probe::readable(&name.to_string_lossy()));
+    let name = dir.file_name().map_or_else(
+        || "My channel".into(),
+        |name| crate::probe::readable(&name.to_string_lossy()),
+    );
     let title = toml::Value::String(name).to_string();
     let text = format!(include_str!("new/channel.toml"), title = title);
     store::write_atomic(&path, text.as_bytes()).context("make the folder")?;
     let shown = dir.display();
-    reporter.line(&format!("made {shown}; drop clips into it, then run `publisher up {shown}`"));
+    reporter.line(&format!(
+        "made {shown}; drop clips into it, then run `publisher up {shown}`"
+    ));
     reporter.event(|| json!({"event": "done", "path": dir}));
     Ok(())
 }

@@ -22,7 +22,13 @@ pub struct Current {
 /// The next state: `current` releases as they are; `kept` sources (found, but not publishable now) as
 /// they were; everything else in grace until `now_s + grace_s` (Unix seconds), or gone where its grace
 /// is over.
-pub fn plan(before: &State, current: &[Current], kept: &BTreeSet<String>, now_s: i64, grace_s: i64) -> State {
+pub fn plan(
+    before: &State,
+    current: &[Current],
+    kept: &BTreeSet<String>,
+    now_s: i64,
+    grace_s: i64,
+) -> State {
     let mut torrents: BTreeMap<String, StateTorrent> = BTreeMap::new();
     let mut releases: BTreeMap<String, StateRelease> = BTreeMap::new();
     for release in current {
@@ -35,7 +41,11 @@ pub fn plan(before: &State, current: &[Current], kept: &BTreeSet<String>, now_s:
                 slug: release.slug.clone(),
                 source: release.source.clone(),
                 first_published: release.first_published.clone(),
-                torrents: release.torrents.iter().map(|torrent| torrent.id.clone()).collect(),
+                torrents: release
+                    .torrents
+                    .iter()
+                    .map(|torrent| torrent.id.clone())
+                    .collect(),
                 sources: release.sources.clone(),
                 withdrawn: false,
             },
@@ -43,14 +53,18 @@ pub fn plan(before: &State, current: &[Current], kept: &BTreeSet<String>, now_s:
     }
     for release in &before.releases {
         if kept.contains(&release.source) || release.withdrawn {
-            releases.entry(release.slug.clone()).or_insert_with(|| release.clone());
+            releases
+                .entry(release.slug.clone())
+                .or_insert_with(|| release.clone());
         } else {
             // Without torrents it keeps its slug and date for the day the file comes back.
-            releases.entry(release.slug.clone()).or_insert_with(|| StateRelease {
-                torrents: Vec::new(),
-                sources: Vec::new(),
-                ..release.clone()
-            });
+            releases
+                .entry(release.slug.clone())
+                .or_insert_with(|| StateRelease {
+                    torrents: Vec::new(),
+                    sources: Vec::new(),
+                    ..release.clone()
+                });
         }
     }
     let kept_ids: BTreeSet<&String> = before
@@ -66,7 +80,8 @@ pub fn plan(before: &State, current: &[Current], kept: &BTreeSet<String>, now_s:
         let next = match torrent.status {
             Status::Withdrawn => Some(torrent.clone()),
             _ if kept_ids.contains(&torrent.id) => Some(torrent.clone()),
-            Status::Grace => Some(torrent.clone()).filter(|torrent| torrent.until.is_some_and(|until| until > now_s)),
+            Status::Grace => Some(torrent.clone())
+                .filter(|torrent| torrent.until.is_some_and(|until| until > now_s)),
             Status::Public | Status::Unlisted => Some(StateTorrent {
                 status: Status::Grace,
                 until: Some(now_s.saturating_add(grace_s)),
@@ -113,8 +128,17 @@ mod tests {
     }
 
     fn shown(state: &State) -> Vec<String> {
-        let until = |torrent: &StateTorrent| torrent.until.map(|until| format!(" {until}")).unwrap_or_default();
-        state.torrents.iter().map(|torrent| format!("{} {:?}{}", torrent.id, torrent.status, until(torrent))).collect()
+        let until = |torrent: &StateTorrent| {
+            torrent
+                .until
+                .map(|until| format!(" {until}"))
+                .unwrap_or_default()
+        };
+        state
+            .torrents
+            .iter()
+            .map(|torrent| format!("{} {:?}{}", torrent.id, torrent.status, until(torrent)))
+            .collect()
     }
 
     #[test]
@@ -138,20 +162,35 @@ mod tests {
         let first = plan(&State::default(), &[current("a", "1")], &none, 100, 50);
         let gone = plan(&first, &[], &none, 110, 50);
         assert_eq!(shown(&gone), ["1 Grace 160"]);
-        assert_eq!((gone.releases.len(), gone.releases[0].torrents.len()), (1, 0));
+        assert_eq!(
+            (gone.releases.len(), gone.releases[0].torrents.len()),
+            (1, 0)
+        );
         assert!(plan(&first, &[], &none, 110, 0).torrents.is_empty());
     }
 
     #[test]
     fn what_fails_now_stays_as_it_was() {
-        let first = plan(&State::default(), &[current("a", "1")], &BTreeSet::new(), 100, 50);
+        let first = plan(
+            &State::default(),
+            &[current("a", "1")],
+            &BTreeSet::new(),
+            100,
+            50,
+        );
         let kept = plan(&first, &[], &["a".to_owned()].into(), 110, 50);
         assert_eq!(kept, first);
     }
 
     #[test]
     fn withdrawn_stays_withdrawn() {
-        let before = State { torrents: vec![torrent("1", Status::Withdrawn)], ..State::default() };
-        assert_eq!(shown(&plan(&before, &[], &BTreeSet::new(), i64::MAX, 0)), ["1 Withdrawn"]);
+        let before = State {
+            torrents: vec![torrent("1", Status::Withdrawn)],
+            ..State::default()
+        };
+        assert_eq!(
+            shown(&plan(&before, &[], &BTreeSet::new(), i64::MAX, 0)),
+            ["1 Withdrawn"]
+        );
     }
 }

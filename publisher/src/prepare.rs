@@ -55,11 +55,16 @@ impl Drop for Staged {
 pub fn layout(probed: &ProbedRelease, channel: &Channel) -> Result<Layout, ReleaseError> {
     let found = &probed.found;
     let layout = match found.files.as_slice() {
-        [only] if only.path.is_empty() => {
-            Layout::file(&found.source, only.stat.bytes, channel.format, channel.piece_length)
-        }
+        [only] if only.path.is_empty() => Layout::file(
+            &found.source,
+            only.stat.bytes,
+            channel.format,
+            channel.piece_length,
+        ),
         files => {
-            let files = files.iter().map(|file| (file.path.clone(), file.stat.bytes));
+            let files = files
+                .iter()
+                .map(|file| (file.path.clone(), file.stat.bytes));
             Layout::folder(&found.source, files, channel.format, channel.piece_length)
         }
     };
@@ -76,17 +81,25 @@ pub fn prepare(
     number: usize,
 ) -> Result<PreparedRelease, ReleaseError> {
     let folder = incoming.join(number.to_string());
-    let staged = Staged { folder: Some(folder.clone()) };
+    let staged = Staged {
+        folder: Some(folder.clone()),
+    };
     for file in &probed.found.files {
         let mut target = folder.join(&probed.found.source);
         target.extend(&file.path);
-        bring(&file.location, &target, channel.library).map_err(|source| ReleaseError::Library {
-            path: file.location.clone(),
-            library: target,
-            source,
+        bring(&file.location, &target, channel.library).map_err(|source| {
+            ReleaseError::Library {
+                path: file.location.clone(),
+                library: target,
+                source,
+            }
         })?;
     }
-    Ok(PreparedRelease { probed, layout, staged })
+    Ok(PreparedRelease {
+        probed,
+        layout,
+        staged,
+    })
 }
 
 fn bring(source: &Path, target: &Path, library: Library) -> std::io::Result<()> {

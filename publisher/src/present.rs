@@ -36,10 +36,16 @@ pub fn channel_view(channel: &Channel, addresses: &Addresses) -> ChannelView {
         links: channel
             .links
             .iter()
-            .map(|link| LinkView { title: link.title.clone(), url: link.url.clone() })
+            .map(|link| LinkView {
+                title: link.title.clone(),
+                url: link.url.clone(),
+            })
             .collect(),
         logo: channel.logo.as_deref().map(segment),
-        theme: ThemeView { accent: channel.theme.accent.clone(), scheme: channel.theme.scheme.clone() },
+        theme: ThemeView {
+            accent: channel.theme.accent.clone(),
+            scheme: channel.theme.scheme.clone(),
+        },
     }
 }
 
@@ -65,7 +71,10 @@ pub fn release_view(
     let mut beside = Vec::new();
     let mut put = |name: String, bytes: Vec<u8>| {
         let path = format!("r/{slug}/{name}");
-        beside.push(PageFile { path: path.clone(), bytes });
+        beside.push(PageFile {
+            path: path.clone(),
+            bytes,
+        });
         path
     };
     let poster = poster_view(sealed, channel, &mut put);
@@ -73,15 +82,26 @@ pub fn release_view(
         .captions
         .iter()
         .map(|(language, text)| CaptionView {
-            url: put(format!("captions.{language}.vtt"), text.clone().into_bytes()),
+            url: put(
+                format!("captions.{language}.vtt"),
+                text.clone().into_bytes(),
+            ),
             language: language.clone(),
             label: language_label(language),
         })
         .collect();
-    let chapters_url = (!probed.chapters.is_empty())
-        .then(|| put("chapters.vtt".into(), vtt::from_chapters(&probed.chapters, probed.duration_s).into_bytes()));
+    let chapters_url = (!probed.chapters.is_empty()).then(|| {
+        put(
+            "chapters.vtt".into(),
+            vtt::from_chapters(&probed.chapters, probed.duration_s).into_bytes(),
+        )
+    });
     let summary = front.summary.clone().unwrap_or_default();
-    let excerpt = if summary.is_empty() { markdown::first_paragraph(&front.text, SUMMARY_CHARS) } else { summary.clone() };
+    let excerpt = if summary.is_empty() {
+        markdown::first_paragraph(&front.text, SUMMARY_CHARS)
+    } else {
+        summary.clone()
+    };
     let view = ReleaseView {
         slug: slug.to_owned(),
         kind: probed.found.kind.word().into(),
@@ -95,7 +115,10 @@ pub fn release_view(
         people: front
             .people
             .iter()
-            .map(|person| PersonView { name: person.name.clone(), role: person.role.clone() })
+            .map(|person| PersonView {
+                name: person.name.clone(),
+                role: person.role.clone(),
+            })
             .collect(),
         tags: front.tags.clone(),
         licence: front.licence.clone(),
@@ -127,7 +150,10 @@ fn poster_view(
     let probed = &sealed.probed;
     let alt = probed.front.poster_alt.clone();
     // A poster that vanished since it was probed is drawn like one that never was.
-    let read = probed.poster.as_ref().and_then(|poster| Some((poster, std::fs::read(&poster.path).ok()?)));
+    let read = probed
+        .poster
+        .as_ref()
+        .and_then(|poster| Some((poster, std::fs::read(&poster.path).ok()?)));
     if let Some((poster, bytes)) = read {
         return PosterView {
             url: put(format!("poster.{}", poster.extension), bytes),
@@ -138,7 +164,11 @@ fn poster_view(
             placeholder: false,
         };
     }
-    let drawn = placeholder::poster(&probed.title, probed.found.kind.word(), &channel.theme.accent);
+    let drawn = placeholder::poster(
+        &probed.title,
+        probed.found.kind.word(),
+        &channel.theme.accent,
+    );
     PosterView {
         url: put("poster.svg".into(), drawn.svg.into_bytes()),
         mime: "image/svg+xml".into(),
@@ -149,7 +179,11 @@ fn poster_view(
     }
 }
 
-fn rendition_view(sealed: &SealedRelease, channel: &Channel, addresses: &Addresses) -> RenditionView {
+fn rendition_view(
+    sealed: &SealedRelease,
+    channel: &Channel,
+    addresses: &Addresses,
+) -> RenditionView {
     let info = &sealed.torrent.info;
     let (mime, playable) = media(sealed);
     let site = channel.base_url.as_deref().or(addresses.torrent.as_deref());
@@ -181,7 +215,9 @@ fn media(sealed: &SealedRelease) -> (String, bool) {
         Kind::Album => tracks.iter().find(|track| track.media.is_timed()),
         Kind::Clip | Kind::Download => tracks.first(),
     };
-    main.map_or(("application/octet-stream".into(), false), |track| (track.media.mime.into(), track.media.playable))
+    main.map_or(("application/octet-stream".into(), false), |track| {
+        (track.media.mime.into(), track.media.playable)
+    })
 }
 
 /// The files in the order people want: an album's tracks by their numbers, then the rest.
@@ -193,10 +229,16 @@ fn file_views(sealed: &SealedRelease, addresses: &Addresses) -> Vec<FileView> {
         .iter()
         .zip(&sealed.probed.tracks)
         .filter_map(|(file, track)| {
-            let stored = std::iter::once(&found.source).chain(&file.path).map(String::as_str);
+            let stored = std::iter::once(&found.source)
+                .chain(&file.path)
+                .map(String::as_str);
             let stored = stored.collect::<Vec<_>>().join("/");
             let state = sealed.files.iter().find(|state| state.path == stored)?;
-            let path = if file.path.is_empty() { found.source.clone() } else { file.path.join("/") };
+            let path = if file.path.is_empty() {
+                found.source.clone()
+            } else {
+                file.path.join("/")
+            };
             let view = FileView {
                 path,
                 title: track.title.clone(),
@@ -209,7 +251,10 @@ fn file_views(sealed: &SealedRelease, addresses: &Addresses) -> Vec<FileView> {
                 duration_label: track.duration_s.map(labels::duration_label),
                 url: format!("{prefix}{}", sealed.library_url(state)),
             };
-            Some(((!track.media.is_timed(), track.number.unwrap_or(u32::MAX)), view))
+            Some((
+                (!track.media.is_timed(), track.number.unwrap_or(u32::MAX)),
+                view,
+            ))
         })
         .collect();
     if found.kind == Kind::Album {
@@ -249,7 +294,13 @@ pub fn catalog_release(sealed: &SealedRelease, view: &ReleaseView) -> CatalogRel
 
 /// A language's name as its speakers write it; the tag where we don't know it.
 fn language_label(tag: &str) -> String {
-    let name = match tag.split('-').next().unwrap_or(tag).to_ascii_lowercase().as_str() {
+    let name = match tag
+        .split('-')
+        .next()
+        .unwrap_or(tag)
+        .to_ascii_lowercase()
+        .as_str()
+    {
         "en" => "English",
         "de" => "Deutsch",
         "fr" => "Français",
@@ -274,5 +325,9 @@ fn language_label(tag: &str) -> String {
         "ko" => "한국어",
         _ => return tag.to_owned(),
     };
-    if tag.contains('-') { format!("{name} ({tag})") } else { name.to_owned() }
+    if tag.contains('-') {
+        format!("{name} ({tag})")
+    } else {
+        name.to_owned()
+    }
 }

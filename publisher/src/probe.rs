@@ -74,7 +74,10 @@ pub fn probe(found: FoundRelease) -> Result<ProbedRelease, ReleaseError> {
     let mut tracks = Vec::with_capacity(found.files.len());
     let mut album = None;
     for file in &found.files {
-        let name = file.path.last().map_or(found.source.as_str(), String::as_str);
+        let name = file
+            .path
+            .last()
+            .map_or(found.source.as_str(), String::as_str);
         let (track, album_of_track) = track(&file.location, name);
         album = album.or(album_of_track);
         tracks.push(track);
@@ -84,11 +87,18 @@ pub fn probe(found: FoundRelease) -> Result<ProbedRelease, ReleaseError> {
         Kind::Clip => tracks.first().map(|track| track.title.clone()),
         Kind::Download => None,
     };
-    let title = front.title.clone().or(tagged).unwrap_or_else(|| readable(&found.source));
+    let title = front
+        .title
+        .clone()
+        .or(tagged)
+        .unwrap_or_else(|| readable(&found.source));
     let durations = tracks.iter().filter_map(|track| track.duration_s);
-    let duration_s = Some(durations.sum::<f64>()).filter(|sum| *sum > 0.0 && found.kind != Kind::Download);
+    let duration_s =
+        Some(durations.sum::<f64>()).filter(|sum| *sum > 0.0 && found.kind != Kind::Download);
     let poster = found.sidecars.poster.as_deref().and_then(|path| {
-        poster(path).map_err(|reason| warnings.push(format!("{}: {reason}; left out", path.display()))).ok()
+        poster(path)
+            .map_err(|reason| warnings.push(format!("{}: {reason}; left out", path.display())))
+            .ok()
     });
     let mut captions = Vec::new();
     for (language, path) in &found.sidecars.captions {
@@ -98,13 +108,28 @@ pub fn probe(found: FoundRelease) -> Result<ProbedRelease, ReleaseError> {
         }
     }
     let mut chapters = front.chapters.clone();
-    if let Some(path) = found.sidecars.chapters.as_deref().filter(|_| chapters.is_empty()) {
+    if let Some(path) = found
+        .sidecars
+        .chapters
+        .as_deref()
+        .filter(|_| chapters.is_empty())
+    {
         match vtt_text(path) {
             Ok((_, cues)) => chapters = cues,
             Err(reason) => warnings.push(format!("{}:{reason}; left out", path.display())),
         }
     }
-    Ok(ProbedRelease { found, front, title, tracks, duration_s, poster, captions, chapters, warnings })
+    Ok(ProbedRelease {
+        found,
+        front,
+        title,
+        tracks,
+        duration_s,
+        poster,
+        captions,
+        chapters,
+        warnings,
+    })
 }
 
 fn read_text(path: &Path) -> Result<String, SourceError> {
@@ -113,7 +138,10 @@ fn read_text(path: &Path) -> Result<String, SourceError> {
         0..=vtt::MAX_BYTES => std::fs::read_to_string(path),
         _ => Err(too_large()),
     };
-    read().map_err(|source| SourceError::Read { path: path.to_owned(), source })
+    read().map_err(|source| SourceError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn vtt_text(path: &Path) -> Result<(String, Vec<Chapter>), String> {
@@ -125,17 +153,35 @@ fn vtt_text(path: &Path) -> Result<(String, Vec<Chapter>), String> {
 /// What tags say of a file, and the album they name. Tags that can't be read say nothing.
 fn track(path: &Path, name: &str) -> (Track, Option<String>) {
     let media = media::media_type(name);
-    let plain = Track { media, title: readable(name), artist: None, number: None, duration_s: None };
+    let plain = Track {
+        media,
+        title: readable(name),
+        artist: None,
+        number: None,
+        duration_s: None,
+    };
     if !media.is_timed() {
-        return (Track { title: name.to_owned(), ..plain }, None);
+        return (
+            Track {
+                title: name.to_owned(),
+                ..plain
+            },
+            None,
+        );
     }
     // A file may hold anything: a reader of tags that stumbles must not stop the release.
-    let read = std::panic::catch_unwind(|| lofty::read_from_path(path).ok()).ok().flatten();
-    let Some(file) = read else { return (plain, None) };
+    let read = std::panic::catch_unwind(|| lofty::read_from_path(path).ok())
+        .ok()
+        .flatten();
+    let Some(file) = read else {
+        return (plain, None);
+    };
     let seconds = file.properties().duration().as_secs_f64();
     let tag = file.primary_tag().or_else(|| file.first_tag());
     let text = |value: Option<std::borrow::Cow<'_, str>>| {
-        value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        value
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
     };
     let track = Track {
         title: tag.and_then(|tag| text(tag.title())).unwrap_or(plain.title),
@@ -148,21 +194,42 @@ fn track(path: &Path, name: &str) -> (Track, Option<String>) {
 }
 
 fn poster(path: &Path) -> Result<Poster, String> {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let size = imagesize::size(path).map_err(|error| format!("not a picture that can be shown ({error})"))?;
+    let extension = path
+        .extension()
+        .map(|e| e.to_string_lossy().to_lowercase())
+        .unwrap_or_default();
+    let size = imagesize::size(path)
+        .map_err(|error| format!("not a picture that can be shown ({error})"))?;
     let pixels = |n: usize| u32::try_from(n).ok().filter(|n| (1..=20_000).contains(n));
     let (Some(width), Some(height)) = (pixels(size.width), pixels(size.height)) else {
-        return Err(format!("{} × {} pixels are not shown", size.width, size.height));
+        return Err(format!(
+            "{} × {} pixels are not shown",
+            size.width, size.height
+        ));
     };
     let mime = media::media_type(&format!("x.{extension}")).mime;
-    Ok(Poster { path: path.to_owned(), extension, mime, width, height })
+    Ok(Poster {
+        path: path.to_owned(),
+        extension,
+        mime,
+        width,
+        height,
+    })
 }
 
 /// A name made readable: without ending and leading track number, separators as spaces.
 pub fn readable(name: &str) -> String {
-    let is_ending = |end: &str| !end.is_empty() && end.len() <= 5 && end.bytes().all(|b| b.is_ascii_alphanumeric());
-    let stem = name.rsplit_once('.').filter(|(stem, end)| !stem.is_empty() && is_ending(end)).map_or(name, |s| s.0);
-    let words: Vec<&str> = stem.split([' ', '_', '-']).filter(|word| !word.is_empty()).collect();
+    let is_ending = |end: &str| {
+        !end.is_empty() && end.len() <= 5 && end.bytes().all(|b| b.is_ascii_alphanumeric())
+    };
+    let stem = name
+        .rsplit_once('.')
+        .filter(|(stem, end)| !stem.is_empty() && is_ending(end))
+        .map_or(name, |s| s.0);
+    let words: Vec<&str> = stem
+        .split([' ', '_', '-'])
+        .filter(|word| !word.is_empty())
+        .collect();
     let text = words.join(" ");
     let mut letters = text.chars();
     match letters.next() {
@@ -199,7 +266,10 @@ mod tests {
         ] {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        let found = crate::folder::list(folder.path(), &[]).unwrap().releases.remove(0);
+        let found = crate::folder::list(folder.path(), &[])
+            .unwrap()
+            .releases
+            .remove(0);
         let probed = probe(found).unwrap();
         assert_eq!(probed.title, "A");
         assert_eq!(probed.captions.len(), 1);
@@ -212,7 +282,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.mp4"), "x").unwrap();
         std::fs::write(folder.path().join("a.md"), "+++\ndraft = maybe\n+++").unwrap();
-        let found = crate::folder::list(folder.path(), &[]).unwrap().releases.remove(0);
+        let found = crate::folder::list(folder.path(), &[])
+            .unwrap()
+            .releases
+            .remove(0);
         let error = probe(found).unwrap_err().to_string();
         assert!(error.contains("a.md:2:9"), "{error}");
     }

@@ -65,10 +65,21 @@ impl Publisher {
     ) -> Result<Self, PublishError> {
         if !clips.is_dir() {
             let source = std::io::ErrorKind::NotADirectory.into();
-            return Err(PublishError::Folder { doing: "read the clips folder", path: clips.to_owned(), source });
+            return Err(PublishError::Folder {
+                doing: "read the clips folder",
+                path: clips.to_owned(),
+                source,
+            });
         }
         let out = Out::open(out)?;
-        Ok(Self { clips: clips.to_owned(), out, bound, renderer: Renderer::new()?, reporter, told: BTreeSet::new() })
+        Ok(Self {
+            clips: clips.to_owned(),
+            out,
+            bound,
+            renderer: Renderer::new()?,
+            reporter,
+            told: BTreeSet::new(),
+        })
     }
 
     /// Brings `out/` in step with the clips folder.
@@ -85,7 +96,10 @@ impl Publisher {
         let mut problems: BTreeMap<String, ReleaseError> = listing.problems.into_iter().collect();
         let mut told = BTreeSet::new();
         for orphan in &listing.orphans {
-            let message = format!("{}: belongs to no release (a sidecar bears its name)", orphan.display());
+            let message = format!(
+                "{}: belongs to no release (a sidecar bears its name)",
+                orphan.display()
+            );
             self.tell(&mut told, "warning", &orphan.to_string_lossy(), &message);
         }
 
@@ -132,20 +146,34 @@ impl Publisher {
         let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let mut entries = Vec::new();
         for (slug, release) in &sealed {
-            let (view, beside) = present::release_view(release, slug, published(release), &channel, &addresses);
+            let (view, beside) =
+                present::release_view(release, slug, published(release), &channel, &addresses);
             let catalog = present::catalog_release(release, &view);
-            files.extend(beside.into_iter().map(|PageFile { path, bytes }| (path, bytes)));
-            files.insert(present::torrent_path(&release.id), release.torrent_bytes.clone());
+            files.extend(
+                beside
+                    .into_iter()
+                    .map(|PageFile { path, bytes }| (path, bytes)),
+            );
+            files.insert(
+                present::torrent_path(&release.id),
+                release.torrent_bytes.clone(),
+            );
             entries.push(Entry { view, catalog });
         }
         let kept_files = self.keep_entries(&state, &kept, previous.as_ref(), &mut entries);
-        entries.sort_by(|a, b| (&b.view.published, &a.view.slug).cmp(&(&a.view.published, &b.view.slug)));
+        entries.sort_by(|a, b| {
+            (&b.view.published, &a.view.slug).cmp(&(&a.view.published, &b.view.slug))
+        });
         if let Some(logo) = channel.logo.as_deref() {
             match std::fs::read(self.clips.join(logo)) {
                 Ok(bytes) => {
                     files.insert(logo.to_owned(), bytes);
                 }
-                Err(error) => self.reporter.problem("warning", logo, &format!("the logo `{logo}`: {error}; left out")),
+                Err(error) => self.reporter.problem(
+                    "warning",
+                    logo,
+                    &format!("the logo `{logo}`: {error}; left out"),
+                ),
             }
         }
         let catalog = Catalog {
@@ -160,7 +188,11 @@ impl Publisher {
         };
         let catalog = catalog.following(previous.as_ref());
         let mut channel_view = present::channel_view(&channel, &addresses);
-        if !channel.logo.as_ref().is_some_and(|logo| files.contains_key(logo)) {
+        if !channel
+            .logo
+            .as_ref()
+            .is_some_and(|logo| files.contains_key(logo))
+        {
             channel_view.logo = None;
         }
         let site = SiteView {
@@ -174,13 +206,30 @@ impl Publisher {
         let mut summary = self.write(&files, &kept_files, &next, &catalog)?;
         self.save_views(&site.releases)?;
         summary.releases = site.releases.len();
-        summary.published = sealed.iter().filter(|(_, release)| !release.unchanged).count();
+        summary.published = sealed
+            .iter()
+            .filter(|(_, release)| !release.unchanged)
+            .count();
         summary.problems = problems.len();
-        summary.removed = state.releases.iter().filter(|old| !old.torrents.is_empty()).count()
-            - state.releases.iter().filter(|old| site.releases.iter().any(|view| view.slug == old.slug) && !old.torrents.is_empty()).count();
+        summary.removed = state
+            .releases
+            .iter()
+            .filter(|old| !old.torrents.is_empty())
+            .count()
+            - state
+                .releases
+                .iter()
+                .filter(|old| {
+                    site.releases.iter().any(|view| view.slug == old.slug)
+                        && !old.torrents.is_empty()
+                })
+                .count();
         for (slug, release) in sealed.iter().filter(|(_, release)| !release.unchanged) {
             let title = &release.probed.title;
-            self.reporter.line(&format!("  published  {}  r/{slug}/", crate::report::one_line(title)));
+            self.reporter.line(&format!(
+                "  published  {}  r/{slug}/",
+                crate::report::one_line(title)
+            ));
             self.reporter.event(|| json!({
                 "event": "published", "slug": slug, "title": title, "id": release.id, "page": format!("r/{slug}/"),
             }));
@@ -217,7 +266,12 @@ impl Publisher {
         let mut all: BTreeSet<String> = files.keys().cloned().collect();
         all.extend(kept.iter().cloned());
         all.insert("catalog.json".to_owned());
-        all.extend(next.torrents.iter().filter(|t| t.status.is_seeded()).map(|t| present::torrent_path(&t.id)));
+        all.extend(
+            next.torrents
+                .iter()
+                .filter(|t| t.status.is_seeded())
+                .map(|t| present::torrent_path(&t.id)),
+        );
         self.out.claim(&all)?;
         let mut summary = Summary::default();
         let mut write = |path: &str, bytes: &[u8]| -> Result<(), PublishError> {
@@ -242,8 +296,12 @@ impl Publisher {
             }
         }
         self.out.keep_only(&all)?;
-        let seeded: BTreeSet<&str> =
-            next.torrents.iter().filter(|torrent| torrent.status.is_seeded()).map(|torrent| torrent.id.as_str()).collect();
+        let seeded: BTreeSet<&str> = next
+            .torrents
+            .iter()
+            .filter(|torrent| torrent.status.is_seeded())
+            .map(|torrent| torrent.id.as_str())
+            .collect();
         self.out.keep_library(&seeded)?;
         Ok(summary)
     }
@@ -258,12 +316,19 @@ impl Publisher {
         entries: &mut Vec<Entry>,
     ) -> BTreeSet<String> {
         let mut files = BTreeSet::new();
-        for release in state.releases.iter().filter(|release| kept.contains(&release.source)) {
+        for release in state
+            .releases
+            .iter()
+            .filter(|release| kept.contains(&release.source))
+        {
             let taken = entries.iter().any(|entry| entry.view.slug == release.slug);
             let view = std::fs::read(self.view_path(&release.slug)).ok();
             let view = view.and_then(|bytes| serde_json::from_slice::<ReleaseView>(&bytes).ok());
-            let Some(view) = view.filter(|_| !taken && !release.torrents.is_empty()) else { continue };
-            let listed = previous.and_then(|catalog| catalog.releases.iter().find(|old| old.slug == release.slug));
+            let Some(view) = view.filter(|_| !taken && !release.torrents.is_empty()) else {
+                continue;
+            };
+            let listed = previous
+                .and_then(|catalog| catalog.releases.iter().find(|old| old.slug == release.slug));
             let catalog = listed.cloned().unwrap_or_else(|| CatalogRelease {
                 slug: view.slug.clone(),
                 kind: view.kind.clone(),
@@ -318,14 +383,23 @@ fn with_slugs(
     problems: &mut BTreeMap<String, ReleaseError>,
 ) -> Vec<(String, ProbedRelease)> {
     let remembered = |found: &FoundRelease| {
-        state.releases.iter().find(|release| release.source == found.source).map(|release| release.slug.clone())
+        state
+            .releases
+            .iter()
+            .find(|release| release.source == found.source)
+            .map(|release| release.slug.clone())
     };
     // Slugs of releases that are gone, or can't be read now, stay theirs.
-    let mut owners: BTreeMap<String, String> =
-        state.releases.iter().map(|release| (release.slug.clone(), release.source.clone())).collect();
+    let mut owners: BTreeMap<String, String> = state
+        .releases
+        .iter()
+        .map(|release| (release.slug.clone(), release.source.clone()))
+        .collect();
     for release in &probed {
         if let Some(slug) = &release.front.slug {
-            owners.entry(slug.clone()).or_insert_with(|| release.found.source.clone());
+            owners
+                .entry(slug.clone())
+                .or_insert_with(|| release.found.source.clone());
         }
     }
     let mut given = Vec::new();
@@ -336,8 +410,15 @@ fn with_slugs(
             Some(slug) => slug,
             None => {
                 let taken: BTreeSet<String> = owners.keys().cloned().collect();
-                let name = if release.found.files.first().is_some_and(|file| file.path.is_empty()) {
-                    source.rsplit_once('.').map_or(source.as_str(), |(stem, _)| stem)
+                let name = if release
+                    .found
+                    .files
+                    .first()
+                    .is_some_and(|file| file.path.is_empty())
+                {
+                    source
+                        .rsplit_once('.')
+                        .map_or(source.as_str(), |(stem, _)| stem)
                 } else {
                     source.as_str()
                 };
@@ -347,7 +428,14 @@ fn with_slugs(
         match owners.get(&slug) {
             Some(owner) if *owner != source => {
                 let path = PathBuf::from(&source);
-                problems.insert(source, ReleaseError::SlugTaken { path, slug, other: owner.clone() });
+                problems.insert(
+                    source,
+                    ReleaseError::SlugTaken {
+                        path,
+                        slug,
+                        other: owner.clone(),
+                    },
+                );
             }
             _ => {
                 owners.insert(slug.clone(), source);
@@ -362,19 +450,38 @@ fn with_slugs(
 fn published(sealed: &SealedRelease, state: &State, now: Timestamp) -> Timestamp {
     let source = &sealed.probed.found.source;
     let remembered = || {
-        let release = state.releases.iter().find(|release| release.source == *source)?;
+        let release = state
+            .releases
+            .iter()
+            .find(|release| release.source == *source)?;
         release.first_published.parse().ok()
     };
     let written = || {
-        let newest = sealed.probed.found.files.iter().map(|file| file.stat.mtime_ns).max()?;
+        let newest = sealed
+            .probed
+            .found
+            .files
+            .iter()
+            .map(|file| file.stat.mtime_ns)
+            .max()?;
         Timestamp::from_second(newest / 1_000_000_000).ok()
     };
-    sealed.probed.front.published.or_else(remembered).or_else(written).unwrap_or(now)
+    sealed
+        .probed
+        .front
+        .published
+        .or_else(remembered)
+        .or_else(written)
+        .unwrap_or(now)
 }
 
 fn current(slug: &str, sealed: &SealedRelease, published: Timestamp) -> Current {
     let found = &sealed.probed.found;
-    let status = if sealed.probed.front.unlisted { Status::Unlisted } else { Status::Public };
+    let status = if sealed.probed.front.unlisted {
+        Status::Unlisted
+    } else {
+        Status::Public
+    };
     let torrent = StateTorrent {
         id: sealed.id.clone(),
         slug: slug.to_owned(),
@@ -394,7 +501,15 @@ fn current(slug: &str, sealed: &SealedRelease, published: Timestamp) -> Current 
         sources: found
             .files
             .iter()
-            .map(|file| SourceRecord { path: file.path.join("/"), stat: file.stat })
+            .map(|file| {
+                // Linking into the library moved the change time, and nothing else.
+                let now = store::stat_record(&file.location).ok();
+                let now = now.filter(|now| now.same_content(&file.stat));
+                SourceRecord {
+                    path: file.path.join("/"),
+                    stat: now.unwrap_or(file.stat),
+                }
+            })
             .collect(),
         torrents: vec![torrent],
     }

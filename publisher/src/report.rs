@@ -60,7 +60,8 @@ impl Reporter {
             return Shown(None);
         }
         let bar = ProgressBar::new(bytes);
-        let template = "  hashing {msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
+        let template =
+            "  hashing {msg} {wide_bar} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
@@ -101,7 +102,16 @@ impl Reporter {
     }
 }
 
-/// File names may hold anything: what is printed stays on its line and moves no cursor.
+/// File names may hold anything: what is printed stays on its line, moves no cursor and turns no text
+/// around.
 pub fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_control() || metainfo::name::is_bidi_control(c) {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }

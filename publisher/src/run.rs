@@ -39,7 +39,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn code(success: bool) -> ExitCode {
-    if success { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    if success {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    }
 }
 
 fn mode(talk: Talk) -> Mode {
@@ -58,7 +62,8 @@ fn start_log(talk: Talk) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let colour = std::env::var_os("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let colour = std::env::var_os("NO_COLOR").is_none()
+        && std::io::IsTerminal::is_terminal(&std::io::stderr());
     // A second subscriber in one process is a test's; the first one stays.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -70,17 +75,37 @@ fn start_log(talk: Talk) {
 }
 
 fn tell_summary(reporter: Reporter, build: &Build, summary: &Summary) {
-    let Summary { releases, published, removed, problems, written } = summary;
-    let releases_word = if *releases == 1 { "release" } else { "releases" };
-    let mut line = format!("{releases} {releases_word} in {}", build.out.join("site").display());
-    for (count, what) in [(published, "new or changed"), (removed, "removed"), (problems, "with problems")] {
+    let Summary {
+        releases,
+        published,
+        removed,
+        problems,
+        written,
+    } = summary;
+    let releases_word = if *releases == 1 {
+        "release"
+    } else {
+        "releases"
+    };
+    let mut line = format!(
+        "{releases} {releases_word} in {}",
+        build.out.join("site").display()
+    );
+    for (count, what) in [
+        (published, "new or changed"),
+        (removed, "removed"),
+        (problems, "with problems"),
+    ] {
         if *count > 0 {
             line.push_str(&format!(", {count} {what}"));
         }
     }
     reporter.line(&line);
     if *published > 0 {
-        reporter.line(&format!("next: put that folder on any web host, and run `seeder serve {}`", build.out.display()));
+        reporter.line(&format!(
+            "next: put that folder on any web host, and run `seeder serve {}`",
+            build.out.display()
+        ));
     }
     reporter.event(|| {
         json!({"event": "done", "releases": releases, "published": published, "removed": removed,

@@ -13,7 +13,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What may stand in a URL's path segment as it is.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Where the outer world finds the seeder and the site.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,11 +56,14 @@ pub fn seal(
     let HashedRelease { prepared, hashed } = hashed;
     let info = Info::make(&prepared.layout, &hashed.hashes, false, None);
     let target = library.join(info.id());
-    prepared.staged.keep_as(&target).map_err(|source| ReleaseError::Library {
-        path: prepared.probed.found.source.clone().into(),
-        library: target.clone(),
-        source,
-    })?;
+    prepared
+        .staged
+        .keep_as(&target)
+        .map_err(|source| ReleaseError::Library {
+            path: prepared.probed.found.source.clone().into(),
+            library: target.clone(),
+            source,
+        })?;
     let files = prepared
         .layout
         .files()
@@ -67,11 +74,28 @@ pub fn seal(
             let path = prepared.layout.stored_path(file);
             // By path and not from the pass: where the library had these bytes already, its file stays.
             let stat = store::stat_record(&target.join(&path)).ok();
-            StateFile { path, bytes: file.length, stat, merkle_root: *root }
+            StateFile {
+                path,
+                bytes: file.length,
+                stat,
+                merkle_root: *root,
+            }
         })
         .collect();
-    let layers = if info.format().has_v2() { hashed.hashes.piece_layers } else { BTreeMap::new() };
-    Ok(finish(prepared.probed, info, layers, files, channel, addresses, false))
+    let layers = if info.format().has_v2() {
+        hashed.hashes.piece_layers
+    } else {
+        BTreeMap::new()
+    };
+    Ok(finish(
+        prepared.probed,
+        info,
+        layers,
+        files,
+        channel,
+        addresses,
+        false,
+    ))
 }
 
 /// Seals a release from the last run: its sources, its library files and the channel's format are as
@@ -84,7 +108,10 @@ pub fn reseal(
     addresses: &Addresses,
     out: &Path,
 ) -> Option<SealedRelease> {
-    let release = state.releases.iter().find(|release| release.source == probed.found.source)?;
+    let release = state
+        .releases
+        .iter()
+        .find(|release| release.source == probed.found.source)?;
     let sources = &probed.found.files;
     let same = release.sources.len() == sources.len()
         && release.sources.iter().zip(sources).all(|(record, file)| {
@@ -93,7 +120,10 @@ pub fn reseal(
     if !same {
         return None;
     }
-    let recorded = release.torrents.iter().find_map(|id| state.torrents.iter().find(|torrent| torrent.id == *id))?;
+    let recorded = release
+        .torrents
+        .iter()
+        .find_map(|id| state.torrents.iter().find(|torrent| torrent.id == *id))?;
     let bytes = std::fs::read(out.join(&recorded.torrent)).ok()?;
     let torrent = Torrent::parse(&bytes).ok()?;
     let fits = Layout::of(&torrent.info).is_for(layout) && torrent.info.id() == recorded.id;
@@ -101,7 +131,15 @@ pub fn reseal(
         return None;
     }
     let files = recorded.files.clone();
-    Some(finish(probed.clone(), torrent.info, torrent.piece_layers, files, channel, addresses, true))
+    Some(finish(
+        probed.clone(),
+        torrent.info,
+        torrent.piece_layers,
+        files,
+        channel,
+        addresses,
+        true,
+    ))
 }
 
 fn library_is_whole(recorded: &StateTorrent, out: &Path) -> bool {
@@ -123,20 +161,40 @@ fn finish(
     let id = info.id();
     let mut torrent = Torrent::new(info);
     torrent.piece_layers = piece_layers;
-    torrent.announce = addresses.torrent.iter().map(|seeder| vec![format!("{seeder}announce")]).collect();
+    torrent.announce = addresses
+        .torrent
+        .iter()
+        .map(|seeder| vec![format!("{seeder}announce")])
+        .collect();
     torrent.announce.extend(channel.trackers.iter().cloned());
     torrent.web_seeds = web_seeds(&torrent.info, channel, addresses);
     torrent.created_by = Some(concat!("Groundswell/", env!("CARGO_PKG_VERSION")).into());
     let torrent_bytes = torrent.to_bytes();
-    SealedRelease { probed, torrent, torrent_bytes, id, files, unchanged }
+    SealedRelease {
+        probed,
+        torrent,
+        torrent_bytes,
+        id,
+        files,
+        unchanged,
+    }
 }
 
 /// BEP 19: the URL of a single file names it; below a folder's URL, which ends in a slash, clients add
 /// name and path. A lone file of a v2 torrent gets the folder form too: libtorrent adds its name always.
 fn web_seeds(info: &Info, channel: &Channel, addresses: &Addresses) -> Vec<String> {
-    let below = if info.is_single_file() && info.format() != Format::V2 { segment(info.name()) } else { String::new() };
-    let own = addresses.torrent.iter().map(|seeder| format!("{seeder}library/"));
-    own.chain(channel.web_seeds.iter().cloned()).map(|prefix| format!("{prefix}{}/{below}", info.id())).collect()
+    let below = if info.is_single_file() && info.format() != Format::V2 {
+        segment(info.name())
+    } else {
+        String::new()
+    };
+    let own = addresses
+        .torrent
+        .iter()
+        .map(|seeder| format!("{seeder}library/"));
+    own.chain(channel.web_seeds.iter().cloned())
+        .map(|prefix| format!("{prefix}{}/{below}", info.id()))
+        .collect()
 }
 
 /// A path component as it stands in a URL.

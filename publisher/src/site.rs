@@ -27,7 +27,11 @@ impl Out {
     pub fn open(root: &Path) -> Result<Self, PublishError> {
         let failed = |doing: &'static str, path: &Path| {
             let path = path.to_owned();
-            move |source| PublishError::Folder { doing, path, source }
+            move |source| PublishError::Folder {
+                doing,
+                path,
+                source,
+            }
         };
         for folder in ["site", "library"] {
             let path = root.join(folder);
@@ -40,9 +44,31 @@ impl Out {
             Err(TryLockError::WouldBlock) => return Err(PublishError::Busy(root.to_owned())),
             Err(TryLockError::Error(source)) => return Err(failed("lock", &path)(source)),
         }
-        let out = Self { root: root.to_owned(), _lock: lock };
+        let out = Self {
+            root: root.to_owned(),
+            _lock: lock,
+        };
         out.remove_folder(&out.incoming())?;
+        out.remove_temporary();
         Ok(out)
+    }
+
+    /// Takes away what a killed run was about to write. The lock says that nobody writes now.
+    fn remove_temporary(&self) {
+        let library = self.library();
+        let entries = walkdir::WalkDir::new(&self.root)
+            .into_iter()
+            .filter_entry(|entry| entry.path() != library);
+        for entry in entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_file())
+        {
+            let name = entry.file_name().to_string_lossy();
+            if name.starts_with('.') && name.ends_with(".tmp") {
+                // One that stays is served to nobody and is tried again next time.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// `out/`.
@@ -66,7 +92,8 @@ impl Out {
 
     /// The state that the last run left; none in a new folder.
     pub fn read_state(&self) -> Result<State, PublishError> {
-        self.read(&self.root.join("state.json"), State::parse).map(Option::unwrap_or_default)
+        self.read(&self.root.join("state.json"), State::parse)
+            .map(Option::unwrap_or_default)
     }
 
     /// The catalog that the last run left.
@@ -82,9 +109,16 @@ impl Out {
         match fs::read(path) {
             Ok(bytes) => parse(&bytes)
                 .map(Some)
-                .map_err(|source| PublishError::Document { path: path.to_owned(), source }),
+                .map_err(|source| PublishError::Document {
+                    path: path.to_owned(),
+                    source,
+                }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(PublishError::Folder { doing: "read", path: path.to_owned(), source }),
+            Err(source) => Err(PublishError::Folder {
+                doing: "read",
+                path: path.to_owned(),
+                source,
+            }),
         }
     }
 
@@ -117,22 +151,34 @@ impl Out {
         let manifest = self.manifest();
         let stale: Vec<&String> = manifest.files.difference(files).collect();
         for path in &stale {
-            let safe = path.split('/').all(|part| metainfo::name::check(part).is_ok());
+            let safe = path
+                .split('/')
+                .all(|part| metainfo::name::check(part).is_ok());
             let path = self.site(path);
             match if safe { fs::remove_file(&path) } else { Ok(()) } {
                 Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(PublishError::Folder { doing: "remove", path, source });
+                    return Err(PublishError::Folder {
+                        doing: "remove",
+                        path,
+                        source,
+                    });
                 }
                 _ => {}
             }
             // `remove_dir` takes empty folders only, which is what is wanted.
-            for folder in path.ancestors().skip(1).take_while(|folder| *folder != self.root.join("site")) {
+            for folder in path
+                .ancestors()
+                .skip(1)
+                .take_while(|folder| *folder != self.root.join("site"))
+            {
                 if fs::remove_dir(folder).is_err() {
                     break;
                 }
             }
         }
-        self.write_manifest(&Manifest { files: files.clone() })?;
+        self.write_manifest(&Manifest {
+            files: files.clone(),
+        })?;
         Ok(stale.len())
     }
 
@@ -151,11 +197,17 @@ impl Out {
     /// Removes payload that nothing seeds any more.
     pub fn keep_library(&self, ids: &BTreeSet<&str>) -> Result<(), PublishError> {
         let library = self.library();
-        let failed = |source| PublishError::Folder { doing: "read", path: library.clone(), source };
+        let failed = |source| PublishError::Folder {
+            doing: "read",
+            path: library.clone(),
+            source,
+        };
         for entry in fs::read_dir(&library).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
-            let is_id = name.to_str().is_some_and(|name| name.parse::<metainfo::SwarmHash>().is_ok());
+            let is_id = name
+                .to_str()
+                .is_some_and(|name| name.parse::<metainfo::SwarmHash>().is_ok());
             if is_id && !name.to_str().is_some_and(|name| ids.contains(name)) {
                 self.remove_folder(&entry.path())?;
             }
@@ -166,7 +218,11 @@ impl Out {
     fn remove_folder(&self, path: &Path) -> Result<(), PublishError> {
         match fs::remove_dir_all(path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(PublishError::Folder { doing: "remove", path: path.to_owned(), source })
+                Err(PublishError::Folder {
+                    doing: "remove",
+                    path: path.to_owned(),
+                    source,
+                })
             }
             _ => Ok(()),
         }
@@ -181,7 +237,10 @@ mod tests {
     fn only_one_publisher_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let first = Out::open(folder.path()).unwrap();
-        assert!(matches!(Out::open(folder.path()), Err(PublishError::Busy(_))));
+        assert!(matches!(
+            Out::open(folder.path()),
+            Err(PublishError::Busy(_))
+        ));
         drop(first);
         Out::open(folder.path()).unwrap();
     }

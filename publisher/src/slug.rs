@@ -19,7 +19,11 @@ pub fn of(name: &str) -> String {
         }
     }
     let slug = slug.trim_matches('-');
-    if slug.is_empty() { "release".into() } else { slug.into() }
+    if slug.is_empty() {
+        "release".into()
+    } else {
+        slug.into()
+    }
 }
 
 /// The first of `slug`, `slug-2`, `slug-3` … that is free.

@@ -14,37 +14,61 @@ use walkdir::WalkDir;
 
 /// `publisher torrent`.
 pub fn create(args: &args::Torrent, reporter: Reporter) -> Result<()> {
-    let path = args.path.canonicalize().with_context(|| format!("read {}", args.path.display()))?;
+    let path = args
+        .path
+        .canonicalize()
+        .with_context(|| format!("read {}", args.path.display()))?;
     let (Some(name), Some(root)) = (path.file_name(), path.parent()) else {
         bail!("{} has no name to give the torrent", args.path.display());
     };
-    let name = name.to_str().ok_or_else(|| anyhow!("{}: its name is not UTF-8; rename it", args.path.display()))?;
+    let name = name
+        .to_str()
+        .ok_or_else(|| anyhow!("{}: its name is not UTF-8; rename it", args.path.display()))?;
     for url in args.announce.iter().chain(&args.web_seed) {
-        let known = ["http://", "https://", "udp://", "ws://", "wss://"].iter().any(|scheme| url.starts_with(scheme));
+        let known = ["http://", "https://", "udp://", "ws://", "wss://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme));
         if !known || url.chars().any(|c| c.is_control() || c.is_whitespace()) {
             bail!("`{}` is not a URL of a tracker or web seed", one_line(url));
         }
     }
     let format = Format::from(args.format);
-    let piece_length = args.piece_length.map(PieceLength::power_of_two).transpose()?;
+    let piece_length = args
+        .piece_length
+        .map(PieceLength::power_of_two)
+        .transpose()?;
     let layout = if path.is_dir() {
         Layout::folder(name, files_below(&path)?, format, piece_length)
     } else {
-        let length = std::fs::metadata(&path).with_context(|| format!("read {}", path.display()))?.len();
+        let length = std::fs::metadata(&path)
+            .with_context(|| format!("read {}", path.display()))?
+            .len();
         Layout::file(name, length, format, piece_length)
     };
     let layout = layout.with_context(|| args.path.display().to_string())?;
-    let want = Want { pieces: format.has_v1(), roots: format.has_v2() };
+    let want = Want {
+        pieces: format.has_v1(),
+        roots: format.has_v2(),
+    };
     let bytes = layout.map().total_length();
-    let hashed =
-        with_progress(&reporter, name, bytes, |progress| store::hash(&layout, root, want, args.threads, progress))?;
-    let mut torrent = Torrent::new(Info::make(&layout, &hashed.hashes, args.private, args.source.as_deref()));
+    let hashed = with_progress(&reporter, name, bytes, |progress| {
+        store::hash(&layout, root, want, args.threads, progress)
+    })?;
+    let mut torrent = Torrent::new(Info::make(
+        &layout,
+        &hashed.hashes,
+        args.private,
+        args.source.as_deref(),
+    ));
     torrent.announce = args.announce.iter().map(|url| vec![url.clone()]).collect();
     torrent.web_seeds = args.web_seed.clone();
     torrent.comment = args.comment.clone();
     torrent.created_by = Some(concat!("Groundswell/", env!("CARGO_PKG_VERSION")).into());
     torrent.piece_layers = hashed.hashes.piece_layers;
-    let output = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.torrent")));
+    let output = args
+        .output
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("{name}.torrent")));
     store::write_atomic(&output, &torrent.to_bytes())?;
     let magnet = Magnet::of(&torrent, None).to_string();
     reporter.line(&format!("wrote {}", output.display()));
@@ -57,22 +81,37 @@ pub fn create(args: &args::Torrent, reporter: Reporter) -> Result<()> {
 
 /// Every file below a folder that is not passed over. Symbolic links are refused by name.
 fn files_below(folder: &Path) -> Result<Vec<(Vec<String>, u64)>> {
-    let shown =
-        |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_str().is_some_and(is_passed_over);
+    let shown = |entry: &walkdir::DirEntry| {
+        entry.depth() == 0 || !entry.file_name().to_str().is_some_and(is_passed_over)
+    };
     let mut files = Vec::new();
-    for entry in WalkDir::new(folder).follow_links(false).into_iter().filter_entry(shown) {
+    for entry in WalkDir::new(folder)
+        .follow_links(false)
+        .into_iter()
+        .filter_entry(shown)
+    {
         let entry = entry.with_context(|| format!("read {}", folder.display()))?;
         let path = entry.path();
         if entry.file_type().is_dir() {
             continue;
         }
         if !entry.file_type().is_file() {
-            bail!("{} is not a plain file; symbolic links are not followed", path.display());
+            bail!(
+                "{} is not a plain file; symbolic links are not followed",
+                path.display()
+            );
         }
         let below = path.strip_prefix(folder).unwrap_or(path);
-        let parts: Option<Vec<String>> = below.iter().map(|part| part.to_str().map(str::to_owned)).collect();
-        let parts = parts.ok_or_else(|| anyhow!("{}: its name is not UTF-8; rename it", path.display()))?;
-        let length = entry.metadata().with_context(|| format!("read {}", path.display()))?.len();
+        let parts: Option<Vec<String>> = below
+            .iter()
+            .map(|part| part.to_str().map(str::to_owned))
+            .collect();
+        let parts =
+            parts.ok_or_else(|| anyhow!("{}: its name is not UTF-8; rename it", path.display()))?;
+        let length = entry
+            .metadata()
+            .with_context(|| format!("read {}", path.display()))?
+            .len();
         files.push((parts, length));
     }
     Ok(files)
@@ -80,7 +119,10 @@ fn files_below(folder: &Path) -> Result<Vec<(Vec<String>, u64)>> {
 
 /// `publisher show`.
 pub fn show(torrent: &str, reporter: Reporter) -> Result<()> {
-    if torrent.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("magnet:")) {
+    if torrent
+        .get(..7)
+        .is_some_and(|start| start.eq_ignore_ascii_case("magnet:"))
+    {
         return show_magnet(&torrent.parse()?, reporter);
     }
     let torrent = read(Path::new(torrent))?;
@@ -89,8 +131,10 @@ pub fn show(torrent: &str, reporter: Reporter) -> Result<()> {
     let mut text = format!(
         "name          {}\ninfo-hash v1  {}\ninfo-hash v2  {}\nsize          {} in {} file{}\npieces        {} of {}\nprivate       {}",
         one_line(info.name()),
-        info.info_hash_v1().map_or_else(|| "none".into(), |hash| hash.to_string()),
-        info.info_hash_v2().map_or_else(|| "none".into(), |hash| hash.to_string()),
+        info.info_hash_v1()
+            .map_or_else(|| "none".into(), |hash| hash.to_string()),
+        info.info_hash_v2()
+            .map_or_else(|| "none".into(), |hash| hash.to_string()),
         bytes_label(info.payload_bytes()),
         files.len(),
         if files.len() == 1 { "" } else { "s" },
@@ -98,13 +142,32 @@ pub fn show(torrent: &str, reporter: Reporter) -> Result<()> {
         bytes_label(u64::from(info.geometry().piece_length().get())),
         if info.private() { "yes" } else { "no" },
     );
-    let mut add = |what: &str, value: &str| text.push_str(&format!("\n{what:<13} {}", one_line(value)));
-    torrent.announce.iter().flatten().for_each(|url| add("tracker", url));
-    torrent.web_seeds.iter().for_each(|url| add("web seed", url));
-    torrent.comment.iter().for_each(|comment| add("comment", comment));
-    torrent.created_by.iter().for_each(|program| add("created by", program));
+    let mut add =
+        |what: &str, value: &str| text.push_str(&format!("\n{what:<13} {}", one_line(value)));
+    torrent
+        .announce
+        .iter()
+        .flatten()
+        .for_each(|url| add("tracker", url));
+    torrent
+        .web_seeds
+        .iter()
+        .for_each(|url| add("web seed", url));
+    torrent
+        .comment
+        .iter()
+        .for_each(|comment| add("comment", comment));
+    torrent
+        .created_by
+        .iter()
+        .for_each(|program| add("created by", program));
     if !info.is_single_file() {
-        files.iter().for_each(|file| add("file", &format!("{}  {}", file.path.join("/"), bytes_label(file.length))));
+        files.iter().for_each(|file| {
+            add(
+                "file",
+                &format!("{}  {}", file.path.join("/"), bytes_label(file.length)),
+            )
+        });
     }
     let magnet = Magnet::of(&torrent, None).to_string();
     add("magnet", &magnet);
@@ -125,8 +188,12 @@ fn show_magnet(magnet: &Magnet, reporter: Reporter) -> Result<()> {
     let mut text = format!(
         "name          {}\ninfo-hash v1  {}\ninfo-hash v2  {}",
         one_line(magnet.name.as_deref().unwrap_or("none")),
-        magnet.info_hash_v1.map_or_else(|| "none".into(), |hash| hash.to_string()),
-        magnet.info_hash_v2.map_or_else(|| "none".into(), |hash| hash.to_string()),
+        magnet
+            .info_hash_v1
+            .map_or_else(|| "none".into(), |hash| hash.to_string()),
+        magnet
+            .info_hash_v2
+            .map_or_else(|| "none".into(), |hash| hash.to_string()),
     );
     let lists = [
         ("tracker", &magnet.trackers),
@@ -134,7 +201,10 @@ fn show_magnet(magnet: &Magnet, reporter: Reporter) -> Result<()> {
         ("torrent", &magnet.sources),
         ("peer", &magnet.peers),
     ];
-    for (what, value) in lists.iter().flat_map(|(what, values)| values.iter().map(move |value| (what, value))) {
+    for (what, value) in lists
+        .iter()
+        .flat_map(|(what, values)| values.iter().map(move |value| (what, value)))
+    {
         text.push_str(&format!("\n{what:<13} {}", one_line(value)));
     }
     reporter.result(&text, || {
@@ -153,15 +223,29 @@ pub fn verify(torrent: &Path, path: &Path, reporter: Reporter) -> Result<bool> {
     } else if path.join(info.name()).exists() {
         path.to_owned()
     } else {
-        bail!("{} is not `{}`, nor the folder that holds it", path.display(), one_line(info.name()));
+        bail!(
+            "{} is not `{}`, nor the folder that holds it",
+            path.display(),
+            one_line(info.name())
+        );
     };
     let bytes = info.geometry().total_length();
-    let verdict = with_progress(&reporter, info.name(), bytes, |progress| store::verify(&info, &root, 0, progress))?;
+    let verdict = with_progress(&reporter, info.name(), bytes, |progress| {
+        store::verify(&info, &root, 0, progress)
+    })?;
     for missing in &verdict.missing {
-        reporter.problem("error", &missing.to_string_lossy(), &format!("{} is missing or has another size", missing.display()));
+        reporter.problem(
+            "error",
+            &missing.to_string_lossy(),
+            &format!("{} is missing or has another size", missing.display()),
+        );
     }
     for bad in &verdict.bad_files {
-        reporter.problem("error", &bad.to_string_lossy(), &format!("{} holds wrong bytes", bad.display()));
+        reporter.problem(
+            "error",
+            &bad.to_string_lossy(),
+            &format!("{} holds wrong bytes", bad.display()),
+        );
     }
     if verdict.is_whole() {
         reporter.line(&format!("every byte of {} is right", one_line(info.name())));
@@ -175,9 +259,14 @@ pub fn verify(torrent: &Path, path: &Path, reporter: Reporter) -> Result<bool> {
 
 fn read(path: &Path) -> Result<Torrent> {
     let shown = path.display();
-    let length = std::fs::metadata(path).with_context(|| format!("read {shown}"))?.len();
+    let length = std::fs::metadata(path)
+        .with_context(|| format!("read {shown}"))?
+        .len();
     if length > metainfo::bencode::Limits::TORRENT.bytes as u64 {
-        bail!("{shown} is too large for a torrent file ({})", bytes_label(length));
+        bail!(
+            "{shown} is too large for a torrent file ({})",
+            bytes_label(length)
+        );
     }
     let bytes = std::fs::read(path).with_context(|| format!("read {shown}"))?;
     Torrent::parse(&bytes).with_context(|| format!("{shown} is not a torrent that can be used"))

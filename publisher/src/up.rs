@@ -29,14 +29,25 @@ pub struct Up {
 
 /// Publishes, seeds, shows and watches until it is told to stop.
 pub async fn up(args: Up, reporter: Reporter) -> Result<ExitCode> {
-    let out = args.out.clone().unwrap_or_else(|| args.clips.join(".groundswell"));
-    let config = args.serve.apply(ServeConfig::loopback(Source::Out(out.clone())))?;
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| args.clips.join(".groundswell"));
+    let config = args
+        .serve
+        .apply(ServeConfig::loopback(Source::Out(out.clone())))?;
     if !args.clips.is_dir() {
-        anyhow::bail!("{} is not a folder; `publisher new` makes one", args.clips.display());
+        anyhow::bail!(
+            "{} is not a folder; `publisher new` makes one",
+            args.clips.display()
+        );
     }
     let bound = Bound::bind(config).await?;
     let http = bound.http_addr();
-    let outside = format!("http://{}/", SocketAddr::new(reachable(http.ip()), http.port()));
+    let outside = format!(
+        "http://{}/",
+        SocketAddr::new(reachable(http.ip()), http.port())
+    );
     let mut publisher = Publisher::open(&args.clips, &out, Some(outside), reporter)?;
     let watch = Watch::start(&args.clips, &out)?;
     let (publisher, summary) = tokio::task::spawn_blocking(move || {
@@ -87,12 +98,24 @@ fn watch_on(watch: Watch, mut publisher: Publisher, reporter: Reporter) {
     });
 }
 
-fn tell_ready(reporter: Reporter, clips: &Path, out: &Path, url: &str, peers: &[SocketAddr], releases: usize) {
+fn tell_ready(
+    reporter: Reporter,
+    clips: &Path,
+    out: &Path,
+    url: &str,
+    peers: &[SocketAddr],
+    releases: usize,
+) {
     let peer = peers.first().map_or(0, SocketAddr::port);
     reporter.line("");
     reporter.line(&format!("  Your page     {url}"));
-    reporter.line(&format!("  Peers         port {peer}, tracker {url}announce"));
-    reporter.line(&format!("  Drop clips    into {}; they appear by themselves", clips.display()));
+    reporter.line(&format!(
+        "  Peers         port {peer}, tracker {url}announce"
+    ));
+    reporter.line(&format!(
+        "  Drop clips    into {}; they appear by themselves",
+        clips.display()
+    ));
     reporter.line(&format!("  Static site   {}", out.join("site").display()));
     if releases == 0 && is_empty(clips) {
         reporter.line("  The folder is empty so far.");

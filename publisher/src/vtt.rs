@@ -25,16 +25,28 @@ pub enum VttError {
 pub fn cues(text: &str) -> Result<Vec<Chapter>, VttError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = text.lines().enumerate().peekable();
-    let signature = lines.next().map(|(_, line)| line).and_then(|line| line.strip_prefix("WEBVTT"));
+    let signature = lines
+        .next()
+        .map(|(_, line)| line)
+        .and_then(|line| line.strip_prefix("WEBVTT"));
     if !signature.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t'])) {
         return Err(VttError::Signature);
     }
     let mut cues = Vec::new();
     while let Some((number, line)) = lines.next() {
-        let Some((start, end)) = line.split_once("-->") else { continue };
-        let bad = || VttError::Timing { line: number + 1, text: line.chars().take(60).collect() };
+        let Some((start, end)) = line.split_once("-->") else {
+            continue;
+        };
+        let bad = || VttError::Timing {
+            line: number + 1,
+            text: line.chars().take(60).collect(),
+        };
         let start_s = clock(start).ok_or_else(bad)?;
-        let end = end.split_whitespace().next().and_then(clock).ok_or_else(bad)?;
+        let end = end
+            .split_whitespace()
+            .next()
+            .and_then(clock)
+            .ok_or_else(bad)?;
         if end < start_s {
             return Err(bad());
         }
@@ -42,7 +54,10 @@ pub fn cues(text: &str) -> Result<Vec<Chapter>, VttError> {
         while let Some((_, text)) = lines.next_if(|(_, text)| !text.trim().is_empty()) {
             words.push(text.trim());
         }
-        cues.push(Chapter { start_s, title: words.join(" ") });
+        cues.push(Chapter {
+            start_s,
+            title: words.join(" "),
+        });
     }
     Ok(cues)
 }
@@ -51,11 +66,24 @@ pub fn cues(text: &str) -> Result<Vec<Chapter>, VttError> {
 pub fn from_chapters(chapters: &[Chapter], duration_s: Option<f64>) -> String {
     let mut text = String::from("WEBVTT\n");
     for (index, chapter) in chapters.iter().enumerate() {
-        let last = duration_s.filter(|end| *end > chapter.start_s).unwrap_or(chapter.start_s + 3600.0);
+        let last = duration_s
+            .filter(|end| *end > chapter.start_s)
+            .unwrap_or(chapter.start_s + 3600.0);
         let end = chapters.get(index + 1).map_or(last, |next| next.start_s);
-        let title: String = chapter.title.split_whitespace().collect::<Vec<_>>().join(" ");
-        let title = title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        text.push_str(&format!("\n{} --> {}\n{title}\n", stamp(chapter.start_s), stamp(end)));
+        let title: String = chapter
+            .title
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        let title = title
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
+        text.push_str(&format!(
+            "\n{} --> {}\n{title}\n",
+            stamp(chapter.start_s),
+            stamp(end)
+        ));
     }
     text
 }
@@ -63,7 +91,12 @@ pub fn from_chapters(chapters: &[Chapter], duration_s: Option<f64>) -> String {
 fn stamp(seconds: f64) -> String {
     let milliseconds = (seconds * 1000.0).round() as u64;
     let (seconds, milliseconds) = (milliseconds / 1000, milliseconds % 1000);
-    format!("{:02}:{:02}:{:02}.{milliseconds:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    format!(
+        "{:02}:{:02}:{:02}.{milliseconds:03}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 #[cfg(test)]
@@ -74,20 +107,31 @@ mod tests {
     #[test]
     fn chapters_go_both_ways() {
         let chapters = vec![
-            Chapter { start_s: 0.0, title: "One".into() },
-            Chapter { start_s: 65.5, title: "Two  parts".into() },
+            Chapter {
+                start_s: 0.0,
+                title: "One".into(),
+            },
+            Chapter {
+                start_s: 65.5,
+                title: "Two  parts".into(),
+            },
         ];
         let text = from_chapters(&chapters, Some(90.0));
         assert!(text.contains("00:01:05.500 --> 00:01:30.000\nTwo parts"));
         let read = cues(&text).unwrap();
-        assert_eq!((read.len(), read[1].start_s, read[1].title.as_str()), (2, 65.5, "Two parts"));
+        assert_eq!(
+            (read.len(), read[1].start_s, read[1].title.as_str()),
+            (2, 65.5, "Two parts")
+        );
     }
 
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         assert_eq!(cues("hello").unwrap_err(), VttError::Signature);
         assert_eq!(cues("WEBVTTX\n").unwrap_err(), VttError::Signature);
-        let error = cues("WEBVTT\n\n1\nsoon --> later\nx").unwrap_err().to_string();
+        let error = cues("WEBVTT\n\n1\nsoon --> later\nx")
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("4:1"), "{error}");
         assert!(cues("WEBVTT\n\n00:05.000 --> 00:01.000\nx").is_err());
     }

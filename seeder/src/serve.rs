@@ -32,7 +32,7 @@ const STOP: Duration = Duration::from_millis(800);
 
 const CLIENT: &str = concat!("Groundswell ", env!("CARGO_PKG_VERSION"));
 /// BEP 20: two letters of the client, four digits of its version.
-const PEER_ID_PREFIX: &[u8; 8] = b"-GS0100-";
+const PEER_ID_PREFIX: &[u8; 8] = b"-GW0100-";
 
 /// What was loaded: told first when everything is served, then at every change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -20,9 +20,17 @@ pub struct Limits {
 impl Limits {
     /// For `.torrent` files: 64 MiB is beyond 50 TB at our piece lengths. The file tree of BEP 52
     /// nests one level a folder.
-    pub const TORRENT: Self = Self { bytes: 64 << 20, depth: 128, values: 2_000_000 };
+    pub const TORRENT: Self = Self {
+        bytes: 64 << 20,
+        depth: 128,
+        values: 2_000_000,
+    };
     /// For messages between peers and from trackers.
-    pub const MESSAGE: Self = Self { bytes: 1 << 20, depth: 16, values: 20_000 };
+    pub const MESSAGE: Self = Self {
+        bytes: 1 << 20,
+        depth: 16,
+        values: 20_000,
+    };
 }
 
 /// Why bytes are not the bencode that was expected.
@@ -80,7 +88,11 @@ impl<'a> Value<'a> {
 
     /// The bytes of a byte string.
     pub fn as_bytes(&self) -> Option<&'a [u8]> {
-        if let Self::Bytes(bytes) = self { Some(bytes) } else { None }
+        if let Self::Bytes(bytes) = self {
+            Some(bytes)
+        } else {
+            None
+        }
     }
 
     /// The text of a byte string that is UTF-8.
@@ -90,39 +102,64 @@ impl<'a> Value<'a> {
 
     /// The number of an integer.
     pub fn as_int(&self) -> Option<i64> {
-        if let Self::Integer(number) = self { Some(*number) } else { None }
+        if let Self::Integer(number) = self {
+            Some(*number)
+        } else {
+            None
+        }
     }
 
     /// The items of a list.
     pub fn as_list(&self) -> Option<&[Value<'a>]> {
-        if let Self::List(items) = self { Some(items) } else { None }
+        if let Self::List(items) = self {
+            Some(items)
+        } else {
+            None
+        }
     }
 
     /// The entries of a dictionary.
     pub fn as_dict(&self) -> Option<&BTreeMap<&'a [u8], Value<'a>>> {
-        if let Self::Dict(entries) = self { Some(entries) } else { None }
+        if let Self::Dict(entries) = self {
+            Some(entries)
+        } else {
+            None
+        }
     }
 }
 
 /// Decodes bytes that hold exactly one value.
 pub fn decode<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Value<'a>, BencodeError> {
     let (value, used) = decode_prefix(bytes, limits)?;
-    if used == bytes.len() { Ok(value) } else { Err(BencodeError::Trailing(bytes.len() - used)) }
+    if used == bytes.len() {
+        Ok(value)
+    } else {
+        Err(BencodeError::Trailing(bytes.len() - used))
+    }
 }
 
 /// Decodes the value at the start of the bytes and says how many it took: BEP 9 puts a piece of
 /// metadata behind a dictionary.
-pub fn decode_prefix<'a>(bytes: &'a [u8], limits: &Limits) -> Result<(Value<'a>, usize), BencodeError> {
+pub fn decode_prefix<'a>(
+    bytes: &'a [u8],
+    limits: &Limits,
+) -> Result<(Value<'a>, usize), BencodeError> {
     let used = value_length(bytes, limits)?;
     let mut decoder = Decoder::new(&bytes[..used]).with_max_depth(limits.depth);
-    let object = decoder.next_object()?.ok_or_else(|| BencodeError::Malformed("nothing there".into()))?;
+    let object = decoder
+        .next_object()?
+        .ok_or_else(|| BencodeError::Malformed("nothing there".into()))?;
     let mut left = limits.values;
     Ok((value(object, limits, &mut left)?, used))
 }
 
 /// The raw bytes of one entry of the dictionary that the input holds: an info-hash is taken over
 /// these, never over a value encoded anew.
-pub fn raw_entry<'a>(bytes: &'a [u8], key: &str, limits: &Limits) -> Result<Option<&'a [u8]>, BencodeError> {
+pub fn raw_entry<'a>(
+    bytes: &'a [u8],
+    key: &str,
+    limits: &Limits,
+) -> Result<Option<&'a [u8]>, BencodeError> {
     value_length(bytes, limits)?;
     let mut decoder = Decoder::new(bytes).with_max_depth(limits.depth);
     let Some(Object::Dict(mut dict)) = decoder.next_object()? else {
@@ -145,7 +182,10 @@ pub fn raw_entry<'a>(bytes: &'a [u8], key: &str, limits: &Limits) -> Result<Opti
 /// The length of the first value, found without building it.
 fn value_length(bytes: &[u8], limits: &Limits) -> Result<usize, BencodeError> {
     if bytes.len() > limits.bytes {
-        return Err(BencodeError::TooLong { found: bytes.len(), limit: limits.bytes });
+        return Err(BencodeError::TooLong {
+            found: bytes.len(),
+            limit: limits.bytes,
+        });
     }
     let malformed = |what: &str| BencodeError::Malformed(what.into());
     let mut depth = 0usize;
@@ -155,18 +195,26 @@ fn value_length(bytes: &[u8], limits: &Limits) -> Result<usize, BencodeError> {
         match bytes.get(at).copied() {
             None => return Err(malformed("the end is missing")),
             Some(b'e') => {
-                depth = depth.checked_sub(1).ok_or_else(|| malformed("an end without a start"))?;
+                depth = depth
+                    .checked_sub(1)
+                    .ok_or_else(|| malformed("an end without a start"))?;
                 at += 1;
             }
             Some(b'l' | b'd') => {
                 depth += 1;
                 if depth > limits.depth {
-                    return Err(BencodeError::Malformed(format!("nested deeper than {}", limits.depth)));
+                    return Err(BencodeError::Malformed(format!(
+                        "nested deeper than {}",
+                        limits.depth
+                    )));
                 }
                 at += 1;
             }
             Some(b'i') => {
-                at += 1 + bytes[at..].iter().position(|b| *b == b'e').ok_or_else(|| malformed("an endless integer"))?;
+                at += 1 + bytes[at..]
+                    .iter()
+                    .position(|b| *b == b'e')
+                    .ok_or_else(|| malformed("an endless integer"))?;
             }
             Some(b'0'..=b'9') => {
                 let digits = bytes[at..].iter().take(12).position(|b| *b == b':');
@@ -176,16 +224,23 @@ fn value_length(bytes: &[u8], limits: &Limits) -> Result<usize, BencodeError> {
                     .and_then(|text| text.parse().ok())
                     .ok_or_else(|| malformed("a byte string without a length"))?;
                 at += digits + 1;
-                at = at.checked_add(length).filter(|end| *end <= bytes.len()).ok_or_else(|| {
-                    malformed("a byte string that is longer than what is there")
-                })?;
+                at = at
+                    .checked_add(length)
+                    .filter(|end| *end <= bytes.len())
+                    .ok_or_else(|| malformed("a byte string that is longer than what is there"))?;
             }
-            Some(other) => return Err(BencodeError::Malformed(format!("unexpected byte {other:#04x} at {at}"))),
+            Some(other) => {
+                return Err(BencodeError::Malformed(format!(
+                    "unexpected byte {other:#04x} at {at}"
+                )));
+            }
         }
         values += 1;
         // Keys and ends are counted here as well, hence three for each value.
         if values > limits.values.saturating_mul(3) {
-            return Err(BencodeError::TooManyValues { limit: limits.values });
+            return Err(BencodeError::TooManyValues {
+                limit: limits.values,
+            });
         }
         if depth == 0 {
             return Ok(at);
@@ -193,8 +248,14 @@ fn value_length(bytes: &[u8], limits: &Limits) -> Result<usize, BencodeError> {
     }
 }
 
-fn value<'a>(object: Object<'_, 'a>, limits: &Limits, left: &mut usize) -> Result<Value<'a>, BencodeError> {
-    *left = left.checked_sub(1).ok_or(BencodeError::TooManyValues { limit: limits.values })?;
+fn value<'a>(
+    object: Object<'_, 'a>,
+    limits: &Limits,
+    left: &mut usize,
+) -> Result<Value<'a>, BencodeError> {
+    *left = left.checked_sub(1).ok_or(BencodeError::TooManyValues {
+        limit: limits.values,
+    })?;
     match object {
         Object::Bytes(bytes) => Ok(Value::Bytes(bytes)),
         Object::Integer(text) => text
@@ -236,7 +297,12 @@ pub enum Node {
 impl Node {
     /// A dictionary of these entries.
     pub fn dict<K: Into<Vec<u8>>>(entries: impl IntoIterator<Item = (K, Node)>) -> Self {
-        Self::Dict(entries.into_iter().map(|(key, node)| (key.into(), node)).collect())
+        Self::Dict(
+            entries
+                .into_iter()
+                .map(|(key, node)| (key.into(), node))
+                .collect(),
+        )
     }
 
     /// A list of texts.
@@ -286,7 +352,9 @@ fn scalar(node: &Node) -> Vec<u8> {
             }
         }
     }
-    Scalar(node).to_bencode().expect("an integer or a byte string nests nothing")
+    Scalar(node)
+        .to_bencode()
+        .expect("an integer or a byte string nests nothing")
 }
 
 impl From<i64> for Node {
@@ -312,7 +380,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SMALL: Limits = Limits { bytes: 1000, depth: 4, values: 20 };
+    const SMALL: Limits = Limits {
+        bytes: 1000,
+        depth: 4,
+        values: 20,
+    };
 
     #[test]
     fn hostile_bytes_are_refused_with_a_reason() {
@@ -340,8 +412,14 @@ mod tests {
             (huge.as_bytes(), "does not fit 64 bits"),
             (&[b'0'; 1001], "at most 1000"),
         ] {
-            let error = decode(bytes, &SMALL).expect_err(&String::from_utf8_lossy(bytes)).to_string();
-            assert!(error.contains(reason), "{}: {error}", String::from_utf8_lossy(bytes));
+            let error = decode(bytes, &SMALL)
+                .expect_err(&String::from_utf8_lossy(bytes))
+                .to_string();
+            assert!(
+                error.contains(reason),
+                "{}: {error}",
+                String::from_utf8_lossy(bytes)
+            );
         }
     }
 
@@ -366,8 +444,12 @@ mod tests {
         leaf.prop_recursive(4, 30, 5, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..5).prop_map(Node::List),
-                proptest::collection::btree_map(proptest::collection::vec(any::<u8>(), 0..5), inner, 0..5)
-                    .prop_map(Node::Dict),
+                proptest::collection::btree_map(
+                    proptest::collection::vec(any::<u8>(), 0..5),
+                    inner,
+                    0..5
+                )
+                .prop_map(Node::Dict),
             ]
         })
     }
@@ -376,7 +458,9 @@ mod tests {
         match (node, value) {
             (Node::Integer(a), Value::Integer(b)) => a == b,
             (Node::Bytes(a), Value::Bytes(b)) => a == b,
-            (Node::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+            (Node::List(a), Value::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+            }
             (Node::Dict(a), Value::Dict(b)) => {
                 a.len() == b.len() && a.iter().zip(b).all(|((k, a), (l, b))| k == l && same(a, b))
             }

@@ -114,7 +114,11 @@ mod tests {
         Catalog {
             version: crate::state::VERSION,
             serial: 1,
-            channel: CatalogChannel { title: "Aurora".into(), description: String::new(), language: "en".into() },
+            channel: CatalogChannel {
+                title: "Aurora".into(),
+                description: String::new(),
+                language: "en".into(),
+            },
             releases: vec![CatalogRelease {
                 slug: "test-drive".into(),
                 kind: "clip".into(),
@@ -134,7 +138,9 @@ mod tests {
                     }],
                     torrent: "t/0101010101010101010101010101010101010101.torrent".into(),
                     magnet: "magnet:?xt=urn:btih:0101010101010101010101010101010101010101".into(),
-                    sources: vec!["library/0101010101010101010101010101010101010101/test-drive.mp4".into()],
+                    sources: vec![
+                        "library/0101010101010101010101010101010101010101/test-drive.mp4".into(),
+                    ],
                 }],
             }],
         }

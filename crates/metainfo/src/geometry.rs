@@ -38,7 +38,11 @@ impl PieceLength {
     /// Takes a power of two of at least 16 KiB: what we make, and what BEP 52 demands.
     pub fn power_of_two(bytes: i64) -> Result<Self, BadPieceLength> {
         let length = Self::new(bytes)?;
-        if length.is_power_of_two() { Ok(length) } else { Err(BadPieceLength::NotPowerOfTwo(length.0)) }
+        if length.is_power_of_two() {
+            Ok(length)
+        } else {
+            Err(BadPieceLength::NotPowerOfTwo(length.0))
+        }
     }
 
     /// The length for a payload of this many bytes: 256 KiB up to 256 MiB, 512 KiB to 1 GiB, 1 MiB to
@@ -144,7 +148,11 @@ impl Block {
 
     /// The same as plain numbers, for the wire.
     pub fn raw(self) -> RawRequest {
-        RawRequest { piece: self.piece.0, begin: self.begin, length: self.length }
+        RawRequest {
+            piece: self.piece.0,
+            begin: self.begin,
+            length: self.length,
+        }
     }
 }
 
@@ -169,9 +177,15 @@ impl Geometry {
     pub fn new(piece_length: PieceLength, total_length: u64) -> Result<Self, TooManyPieces> {
         let pieces = total_length.div_ceil(u64::from(piece_length.0));
         if pieces > u64::from(i32::MAX as u32) {
-            return Err(TooManyPieces { total_length, piece_length: piece_length.0 });
+            return Err(TooManyPieces {
+                total_length,
+                piece_length: piece_length.0,
+            });
         }
-        Ok(Self { piece_length, total_length })
+        Ok(Self {
+            piece_length,
+            total_length,
+        })
     }
 
     /// The length of every piece but the last.
@@ -202,7 +216,10 @@ impl Geometry {
     /// Where a piece lies in the payload.
     pub fn piece_range(&self, piece: PieceIndex) -> Range<u64> {
         let start = u64::from(piece.0) * u64::from(self.piece_length.0);
-        start..self.total_length.min(start + u64::from(self.piece_length.0))
+        start
+            ..self
+                .total_length
+                .min(start + u64::from(self.piece_length.0))
     }
 
     /// The length of this piece: the last may be shorter.
@@ -213,18 +230,33 @@ impl Geometry {
 
     /// Checks a peer's request: the only way to a [`Block`].
     pub fn block(&self, raw: RawRequest) -> Result<Block, BadRequest> {
-        let piece = self
-            .piece(raw.piece)
-            .ok_or(BadRequest::NoSuchPiece { piece: raw.piece, pieces: self.n_pieces() })?;
+        let piece = self.piece(raw.piece).ok_or(BadRequest::NoSuchPiece {
+            piece: raw.piece,
+            pieces: self.n_pieces(),
+        })?;
         if raw.length > Block::MAX_LENGTH {
-            return Err(BadRequest::TooLong { length: raw.length, max: Block::MAX_LENGTH });
+            return Err(BadRequest::TooLong {
+                length: raw.length,
+                max: Block::MAX_LENGTH,
+            });
         }
         let piece_length = self.piece_len(piece);
-        let inside = raw.begin.checked_add(raw.length).is_some_and(|end| end <= piece_length);
+        let inside = raw
+            .begin
+            .checked_add(raw.length)
+            .is_some_and(|end| end <= piece_length);
         if raw.length == 0 || !inside {
-            return Err(BadRequest::OutsidePiece { begin: raw.begin, length: raw.length, piece_length });
+            return Err(BadRequest::OutsidePiece {
+                begin: raw.begin,
+                length: raw.length,
+                piece_length,
+            });
         }
-        Ok(Block { piece, begin: raw.begin, length: raw.length })
+        Ok(Block {
+            piece,
+            begin: raw.begin,
+            length: raw.length,
+        })
     }
 
     /// The 16 KiB blocks of a piece in order; the last may be shorter.
@@ -232,13 +264,18 @@ impl Geometry {
         let piece_length = self.piece_len(piece);
         (0..piece_length.div_ceil(BLOCK_LENGTH)).map(move |i| {
             let begin = i * BLOCK_LENGTH;
-            Block { piece, begin, length: BLOCK_LENGTH.min(piece_length - begin) }
+            Block {
+                piece,
+                begin,
+                length: BLOCK_LENGTH.min(piece_length - begin),
+            }
         })
     }
 
     /// Where a block lies in the payload.
     pub fn block_range(&self, block: Block) -> Range<u64> {
-        let start = u64::from(block.piece.0) * u64::from(self.piece_length.0) + u64::from(block.begin);
+        let start =
+            u64::from(block.piece.0) * u64::from(self.piece_length.0) + u64::from(block.begin);
         start..start + u64::from(block.length)
     }
 
@@ -296,13 +333,20 @@ impl FileMap {
     /// The files under a range of the payload, in order; empty files never appear.
     pub fn spans(&self, range: Range<u64>) -> impl Iterator<Item = FileSpan> + '_ {
         let end = range.end.min(self.total_length());
-        let first = self.starts.partition_point(|start| *start <= range.start).saturating_sub(1);
+        let first = self
+            .starts
+            .partition_point(|start| *start <= range.start)
+            .saturating_sub(1);
         (first..self.starts.len() - 1)
             .take_while(move |file| self.starts[*file] < end)
             .filter_map(move |file| {
                 let from = range.start.max(self.starts[file]);
                 let to = end.min(self.starts[file + 1]);
-                (from < to).then(|| FileSpan { file, offset: from - self.starts[file], length: to - from })
+                (from < to).then(|| FileSpan {
+                    file,
+                    offset: from - self.starts[file],
+                    length: to - from,
+                })
             })
     }
 }
@@ -328,25 +372,56 @@ mod tests {
             (8192 * MIB + 1, 4 * MIB),
             (u64::MAX, 16 * MIB),
         ] {
-            assert_eq!(u64::from(PieceLength::for_payload(payload).get()), expected, "{payload}");
+            assert_eq!(
+                u64::from(PieceLength::for_payload(payload).get()),
+                expected,
+                "{payload}"
+            );
         }
     }
 
     #[test]
     fn requests_outside_the_torrent_are_refused() {
         let geometry = Geometry::new(PieceLength::new(32768).unwrap(), 32768 + 100).unwrap();
-        let check = |piece, begin, length| geometry.block(RawRequest { piece, begin, length });
+        let check = |piece, begin, length| {
+            geometry.block(RawRequest {
+                piece,
+                begin,
+                length,
+            })
+        };
         assert!(check(0, 0, 16384).is_ok());
         assert!(check(0, 16384, 16384).is_ok());
         assert!(check(1, 0, 100).is_ok());
         assert!(check(0, 7, 32761).is_ok());
-        assert!(matches!(check(2, 0, 1), Err(BadRequest::NoSuchPiece { .. })));
-        assert!(matches!(check(u32::MAX, 0, 1), Err(BadRequest::NoSuchPiece { .. })));
-        assert!(matches!(check(1, 0, 101), Err(BadRequest::OutsidePiece { .. })));
-        assert!(matches!(check(0, 0, 0), Err(BadRequest::OutsidePiece { .. })));
-        assert!(matches!(check(0, u32::MAX, 1), Err(BadRequest::OutsidePiece { .. })));
-        assert!(matches!(check(0, u32::MAX, 16384), Err(BadRequest::OutsidePiece { .. })));
-        assert!(matches!(check(0, 0, Block::MAX_LENGTH + 1), Err(BadRequest::TooLong { .. })));
+        assert!(matches!(
+            check(2, 0, 1),
+            Err(BadRequest::NoSuchPiece { .. })
+        ));
+        assert!(matches!(
+            check(u32::MAX, 0, 1),
+            Err(BadRequest::NoSuchPiece { .. })
+        ));
+        assert!(matches!(
+            check(1, 0, 101),
+            Err(BadRequest::OutsidePiece { .. })
+        ));
+        assert!(matches!(
+            check(0, 0, 0),
+            Err(BadRequest::OutsidePiece { .. })
+        ));
+        assert!(matches!(
+            check(0, u32::MAX, 1),
+            Err(BadRequest::OutsidePiece { .. })
+        ));
+        assert!(matches!(
+            check(0, u32::MAX, 16384),
+            Err(BadRequest::OutsidePiece { .. })
+        ));
+        assert!(matches!(
+            check(0, 0, Block::MAX_LENGTH + 1),
+            Err(BadRequest::TooLong { .. })
+        ));
     }
 
     proptest! {

@@ -137,7 +137,12 @@ mod tests {
         let hash: InfoHashV1 = "00112233445566778899aabbccddeeff01234567".parse().unwrap();
         assert_eq!(hash.to_string(), "00112233445566778899aabbccddeeff01234567");
         assert_eq!("00112233445566778899AABBCCDDEEFF01234567".parse(), Ok(hash));
-        for bad in ["", "00", "zz112233445566778899aabbccddeeff01234567", "00112233445566778899aabbccddeeff0123456"] {
+        for bad in [
+            "",
+            "00",
+            "zz112233445566778899aabbccddeeff01234567",
+            "00112233445566778899aabbccddeeff0123456",
+        ] {
             assert!(bad.parse::<InfoHashV1>().is_err(), "{bad}");
         }
     }

@@ -95,7 +95,10 @@ impl Info {
         }
         let mut entries: Vec<(&str, Node)> = vec![
             ("name", layout.name.as_str().into()),
-            ("piece length", i64::from(layout.geometry.piece_length().get()).into()),
+            (
+                "piece length",
+                i64::from(layout.geometry.piece_length().get()).into(),
+            ),
         ];
         if private {
             entries.push(("private", 1.into()));
@@ -164,14 +167,29 @@ impl Info {
             }
         }
         check_paths(&files)?;
-        let map = FileMap::new(files.iter().map(|file| file.length)).ok_or(TorrentError::Length(i64::MAX))?;
+        let map = FileMap::new(files.iter().map(|file| file.length))
+            .ok_or(TorrentError::Length(i64::MAX))?;
         if map.total_length() == 0 || map.total_length() > i64::MAX as u64 {
             return Err(TorrentError::Length(0));
         }
         let geometry = Geometry::new(piece_length, map.total_length())?;
-        let pieces = if v1 { Some(v1_pieces(&info, geometry)?) } else { None };
+        let pieces = if v1 {
+            Some(v1_pieces(&info, geometry)?)
+        } else {
+            None
+        };
         let private = info.get("private").and_then(Value::as_int) == Some(1);
-        Ok(Self { raw: raw.to_vec(), name: name.into(), private, single_file, files, map, geometry, pieces, v2 })
+        Ok(Self {
+            raw: raw.to_vec(),
+            name: name.into(),
+            private,
+            single_file,
+            files,
+            map,
+            geometry,
+            pieces,
+            v2,
+        })
     }
 
     /// The bytes that are hashed, served by BEP 9 and written into torrents.
@@ -225,12 +243,15 @@ impl Info {
 
     /// The v1 info-hash, where it has one.
     pub fn info_hash_v1(&self) -> Option<InfoHashV1> {
-        self.pieces.as_ref().map(|_| InfoHashV1(Sha1::digest(&self.raw).into()))
+        self.pieces
+            .as_ref()
+            .map(|_| InfoHashV1(Sha1::digest(&self.raw).into()))
     }
 
     /// The v2 info-hash, where it has one.
     pub fn info_hash_v2(&self) -> Option<InfoHashV2> {
-        self.v2.then(|| InfoHashV2(Sha256::digest(&self.raw).into()))
+        self.v2
+            .then(|| InfoHashV2(Sha256::digest(&self.raw).into()))
     }
 
     /// What trackers and handshakes know it by: the v1 hash first.
@@ -242,12 +263,19 @@ impl Info {
 
     /// What folders and URLs call it: the first of its swarm hashes in hexadecimal.
     pub fn id(&self) -> String {
-        self.swarm_hashes().first().map(SwarmHash::to_string).unwrap_or_default()
+        self.swarm_hashes()
+            .first()
+            .map(SwarmHash::to_string)
+            .unwrap_or_default()
     }
 
     /// Bytes of real files, without pads.
     pub fn payload_bytes(&self) -> u64 {
-        self.files.iter().filter(|file| !file.pad).map(|file| file.length).sum()
+        self.files
+            .iter()
+            .filter(|file| !file.pad)
+            .map(|file| file.length)
+            .sum()
     }
 
     /// Path of a file below the folder that holds the payload, `/`-separated: the torrent's name first.
@@ -261,11 +289,18 @@ impl Info {
         layers: &BTreeMap<MerkleHash, Vec<MerkleHash>>,
     ) -> Result<(), TorrentError> {
         let piece_length = self.geometry.piece_length();
-        for file in self.files.iter().filter(|file| file.length > u64::from(piece_length.get())) {
-            let Some(root) = file.merkle_root else { continue };
+        for file in self
+            .files
+            .iter()
+            .filter(|file| file.length > u64::from(piece_length.get()))
+        {
+            let Some(root) = file.merkle_root else {
+                continue;
+            };
             let pieces = file.length.div_ceil(u64::from(piece_length.get()));
             let right = layers.get(&root).is_some_and(|layer| {
-                layer.len() as u64 == pieces && merkle::root_of_piece_layer(layer, piece_length) == root
+                layer.len() as u64 == pieces
+                    && merkle::root_of_piece_layer(layer, piece_length) == root
             });
             if !right {
                 return Err(TorrentError::PieceLayer(root));
@@ -276,14 +311,23 @@ impl Info {
 }
 
 fn int(value: &Value<'_>, key: &'static str) -> Result<i64, TorrentError> {
-    value.get(key).and_then(Value::as_int).ok_or(TorrentError::Field { key, expected: "an integer" })
+    value
+        .get(key)
+        .and_then(Value::as_int)
+        .ok_or(TorrentError::Field {
+            key,
+            expected: "an integer",
+        })
 }
 
 /// Reads a text; old torrents in other encodings carry a second key with UTF-8.
 fn text<'a>(value: &Value<'a>, key: &'static str) -> Result<&'a str, TorrentError> {
     let utf8 = value.get(&format!("{key}.utf-8")).and_then(Value::as_bytes);
     let bytes = utf8.or_else(|| value.get(key).and_then(Value::as_bytes));
-    let bytes = bytes.ok_or(TorrentError::Field { key, expected: "a text" })?;
+    let bytes = bytes.ok_or(TorrentError::Field {
+        key,
+        expected: "a text",
+    })?;
     std::str::from_utf8(bytes).map_err(|_| BadName::NotUtf8.into())
 }
 
@@ -294,14 +338,28 @@ fn length_of(value: &Value<'_>) -> Result<u64, TorrentError> {
 
 fn v1_files(info: &Value<'_>) -> Result<(Vec<FileEntry>, bool), TorrentError> {
     let Some(list) = info.get("files") else {
-        let entry = FileEntry { path: Vec::new(), length: length_of(info)?, pad: false, merkle_root: None };
+        let entry = FileEntry {
+            path: Vec::new(),
+            length: length_of(info)?,
+            pad: false,
+            merkle_root: None,
+        };
         return Ok((vec![entry], true));
     };
-    let list = list.as_list().ok_or(TorrentError::Field { key: "files", expected: "a list" })?;
+    let list = list.as_list().ok_or(TorrentError::Field {
+        key: "files",
+        expected: "a list",
+    })?;
     let files = list.iter().map(|file| {
-        let parts = file.get("path.utf-8").or_else(|| file.get("path")).and_then(Value::as_list);
+        let parts = file
+            .get("path.utf-8")
+            .or_else(|| file.get("path"))
+            .and_then(Value::as_list);
         let parts = parts.filter(|parts| !parts.is_empty());
-        let parts = parts.ok_or(TorrentError::Field { key: "path", expected: "a list of names" })?;
+        let parts = parts.ok_or(TorrentError::Field {
+            key: "path",
+            expected: "a list of names",
+        })?;
         let path = parts
             .iter()
             .map(|part| {
@@ -310,24 +368,44 @@ fn v1_files(info: &Value<'_>) -> Result<(Vec<FileEntry>, bool), TorrentError> {
                 Ok(part.to_owned())
             })
             .collect::<Result<Vec<_>, TorrentError>>()?;
-        let pad = file.get("attr").and_then(Value::as_bytes).is_some_and(|attr| attr.contains(&b'p'));
-        Ok(FileEntry { path, length: length_of(file)?, pad, merkle_root: None })
+        let pad = file
+            .get("attr")
+            .and_then(Value::as_bytes)
+            .is_some_and(|attr| attr.contains(&b'p'));
+        Ok(FileEntry {
+            path,
+            length: length_of(file)?,
+            pad,
+            merkle_root: None,
+        })
     });
     Ok((files.collect::<Result<_, TorrentError>>()?, false))
 }
 
 fn v1_pieces(info: &Value<'_>, geometry: Geometry) -> Result<Vec<PieceHash>, TorrentError> {
     let joined = info.get("pieces").and_then(Value::as_bytes);
-    let joined = joined.ok_or(TorrentError::Field { key: "pieces", expected: "a byte string" })?;
+    let joined = joined.ok_or(TorrentError::Field {
+        key: "pieces",
+        expected: "a byte string",
+    })?;
     let expected = geometry.n_pieces() as usize;
     if joined.len() % 20 != 0 || joined.len() / 20 != expected {
-        return Err(TorrentError::PieceCount { found: joined.len() / 20, expected });
+        return Err(TorrentError::PieceCount {
+            found: joined.len() / 20,
+            expected,
+        });
     }
-    Ok(joined.chunks_exact(20).filter_map(PieceHash::from_slice).collect())
+    Ok(joined
+        .chunks_exact(20)
+        .filter_map(PieceHash::from_slice)
+        .collect())
 }
 
 fn v2_files(info: &Value<'_>, name: &str) -> Result<Vec<FileEntry>, TorrentError> {
-    const FIELD: TorrentError = TorrentError::Field { key: "file tree", expected: "a tree of files" };
+    const FIELD: TorrentError = TorrentError::Field {
+        key: "file tree",
+        expected: "a tree of files",
+    };
     fn walk(
         tree: &BTreeMap<&[u8], Value<'_>>,
         path: &mut Vec<String>,
@@ -339,20 +417,41 @@ fn v2_files(info: &Value<'_>, name: &str) -> Result<Vec<FileEntry>, TorrentError
             path.push(part.to_owned());
             if let Some(leaf) = below.get("") {
                 let length = length_of(leaf)?;
-                let root = leaf.get("pieces root").and_then(Value::as_bytes).and_then(MerkleHash::from_slice);
+                let root = leaf
+                    .get("pieces root")
+                    .and_then(Value::as_bytes)
+                    .and_then(MerkleHash::from_slice);
                 if root.is_none() && length > 0 {
-                    return Err(TorrentError::Field { key: "pieces root", expected: "32 bytes" });
+                    return Err(TorrentError::Field {
+                        key: "pieces root",
+                        expected: "32 bytes",
+                    });
                 }
                 let merkle_root = root.filter(|_| length > 0);
-                files.push(FileEntry { path: path.clone(), length, pad: false, merkle_root });
+                files.push(FileEntry {
+                    path: path.clone(),
+                    length,
+                    pad: false,
+                    merkle_root,
+                });
             } else {
-                walk(below.as_dict().filter(|tree| !tree.is_empty()).ok_or(FIELD)?, path, files)?;
+                walk(
+                    below
+                        .as_dict()
+                        .filter(|tree| !tree.is_empty())
+                        .ok_or(FIELD)?,
+                    path,
+                    files,
+                )?;
             }
             path.pop();
         }
         Ok(())
     }
-    let tree = info.get("file tree").and_then(Value::as_dict).ok_or(FIELD)?;
+    let tree = info
+        .get("file tree")
+        .and_then(Value::as_dict)
+        .ok_or(FIELD)?;
     let mut files = Vec::new();
     walk(tree, &mut Vec::new(), &mut files)?;
     // BEP 52: a lone file at the top that bears the torrent's name is a single-file torrent.
@@ -375,7 +474,9 @@ fn join_hybrid(
     let mut start = 0u64;
     for file in files.iter_mut() {
         if !file.pad {
-            let twin = tree.next().filter(|twin| twin.path == file.path && twin.length == file.length);
+            let twin = tree
+                .next()
+                .filter(|twin| twin.path == file.path && twin.length == file.length);
             let twin = twin.ok_or(TorrentError::HybridMismatch)?;
             let aligned = start % u64::from(piece_length.get()) == 0;
             if file.length > 0 && !aligned {
@@ -383,9 +484,15 @@ fn join_hybrid(
             }
             file.merkle_root = twin.merkle_root;
         }
-        start = start.checked_add(file.length).ok_or(TorrentError::Length(i64::MAX))?;
+        start = start
+            .checked_add(file.length)
+            .ok_or(TorrentError::Length(i64::MAX))?;
     }
-    if tree.next().is_some() { Err(TorrentError::HybridMismatch) } else { Ok(()) }
+    if tree.next().is_some() {
+        Err(TorrentError::HybridMismatch)
+    } else {
+        Ok(())
+    }
 }
 
 fn check_paths(files: &[FileEntry]) -> Result<(), TorrentError> {
@@ -405,8 +512,10 @@ fn check_paths(files: &[FileEntry]) -> Result<(), TorrentError> {
 }
 
 fn v1_entry(file: &FileEntry) -> Node {
-    let mut entries: Vec<(&str, Node)> =
-        vec![("length", (file.length as i64).into()), ("path", Node::texts(&file.path))];
+    let mut entries: Vec<(&str, Node)> = vec![
+        ("length", (file.length as i64).into()),
+        ("path", Node::texts(&file.path)),
+    ];
     if file.pad {
         entries.push(("attr", "p".into()));
     }
@@ -421,18 +530,27 @@ fn file_tree(name: &str, files: &[FileEntry]) -> Node {
             leaf.push(("pieces root", root.0.as_slice().into()));
         }
         let single = [name.to_owned()];
-        let path = if file.path.is_empty() { &single[..] } else { &file.path[..] };
+        let path = if file.path.is_empty() {
+            &single[..]
+        } else {
+            &file.path[..]
+        };
         insert(&mut tree, path, Node::dict([("", Node::dict(leaf))]));
     }
     Node::Dict(tree)
 }
 
 fn insert(tree: &mut BTreeMap<Vec<u8>, Node>, path: &[String], leaf: Node) {
-    let Some((part, below)) = path.split_first() else { return };
+    let Some((part, below)) = path.split_first() else {
+        return;
+    };
     let key = part.as_bytes().to_vec();
     if below.is_empty() {
         tree.insert(key, leaf);
-    } else if let Node::Dict(inner) = tree.entry(key).or_insert_with(|| Node::Dict(BTreeMap::new())) {
+    } else if let Node::Dict(inner) = tree
+        .entry(key)
+        .or_insert_with(|| Node::Dict(BTreeMap::new()))
+    {
         insert(inner, below, leaf);
     }
 }

@@ -7,7 +7,9 @@ use crate::info::Info;
 use crate::name::{self, BadName};
 
 /// Which info-hashes a torrent has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// BEP 3: every client takes it.
@@ -91,7 +93,12 @@ impl Layout {
         format: Format,
         piece_length: Option<PieceLength>,
     ) -> Result<Self, LayoutError> {
-        let entry = FileEntry { path: Vec::new(), length, pad: false, merkle_root: None };
+        let entry = FileEntry {
+            path: Vec::new(),
+            length,
+            pad: false,
+            merkle_root: None,
+        };
         Self::make(name, true, vec![entry], format, piece_length)
     }
 
@@ -106,7 +113,12 @@ impl Layout {
     ) -> Result<Self, LayoutError> {
         let mut files: Vec<_> = files
             .into_iter()
-            .map(|(path, length)| FileEntry { path, length, pad: false, merkle_root: None })
+            .map(|(path, length)| FileEntry {
+                path,
+                length,
+                pad: false,
+                merkle_root: None,
+            })
             .collect();
         if format == Format::V1 {
             files.sort_by_cached_key(|file| file.path.join("/"));
@@ -124,7 +136,9 @@ impl Layout {
         piece_length: Option<PieceLength>,
     ) -> Result<Self, LayoutError> {
         check_names(name, &files)?;
-        let payload = files.iter().try_fold(0u64, |sum, file| sum.checked_add(file.length));
+        let payload = files
+            .iter()
+            .try_fold(0u64, |sum, file| sum.checked_add(file.length));
         let payload = payload.ok_or(LayoutError::TooLarge)?;
         if payload == 0 {
             return Err(LayoutError::Empty);
@@ -135,13 +149,23 @@ impl Layout {
         }
         let files = match format {
             Format::V1 => files,
-            _ if single_file => files,
+            // libtorrent pads nothing where there is nothing to align, and equal bytes are worth more
+            // than a rule: one info-hash, whoever makes the torrent.
+            _ if files.len() == 1 => files,
             Format::V2 => with_pads(files, piece_length, TailPad::No),
             Format::Hybrid => with_pads(files, piece_length, TailPad::Yes),
         };
-        let map = FileMap::new(files.iter().map(|file| file.length)).ok_or(LayoutError::TooLarge)?;
+        let map =
+            FileMap::new(files.iter().map(|file| file.length)).ok_or(LayoutError::TooLarge)?;
         let geometry = Geometry::new(piece_length, map.total_length())?;
-        Ok(Self { name: name.into(), format, single_file, files, map, geometry })
+        Ok(Self {
+            name: name.into(),
+            format,
+            single_file,
+            files,
+            map,
+            geometry,
+        })
     }
 
     /// The layout of a torrent that exists, for hashing its payload again.
@@ -158,9 +182,12 @@ impl Layout {
 
     /// Whether both lay out the same files in the same way, hashes aside.
     pub fn is_for(&self, other: &Self) -> bool {
-        let same_file = |(a, b): (&FileEntry, &FileEntry)| a.path == b.path && a.length == b.length && a.pad == b.pad;
+        let same_file = |(a, b): (&FileEntry, &FileEntry)| {
+            a.path == b.path && a.length == b.length && a.pad == b.pad
+        };
         self.name == other.name
-            && (self.format, self.single_file, self.geometry) == (other.format, other.single_file, other.geometry)
+            && (self.format, self.single_file, self.geometry)
+                == (other.format, other.single_file, other.geometry)
             && self.files.len() == other.files.len()
             && self.files.iter().zip(&other.files).all(same_file)
     }
@@ -202,7 +229,11 @@ impl Layout {
 
     /// Bytes of real files, without pads.
     pub fn payload_bytes(&self) -> u64 {
-        self.files.iter().filter(|file| !file.pad).map(|file| file.length).sum()
+        self.files
+            .iter()
+            .filter(|file| !file.pad)
+            .map(|file| file.length)
+            .sum()
     }
 }
 
@@ -216,7 +247,11 @@ pub(crate) enum TailPad {
 
 /// Puts a pad behind every file that ends inside a piece (BEP 52, BEP 47): each file then starts a
 /// piece. Empty files take no place and need no pad.
-pub(crate) fn with_pads(files: Vec<FileEntry>, piece_length: PieceLength, tail: TailPad) -> Vec<FileEntry> {
+pub(crate) fn with_pads(
+    files: Vec<FileEntry>,
+    piece_length: PieceLength,
+    tail: TailPad,
+) -> Vec<FileEntry> {
     let last = files.iter().rposition(|file| file.length > 0);
     let mut padded = Vec::with_capacity(files.len() * 2);
     for (index, file) in files.into_iter().enumerate() {
@@ -225,14 +260,22 @@ pub(crate) fn with_pads(files: Vec<FileEntry>, piece_length: PieceLength, tail: 
         if over > 0 && (tail == TailPad::Yes || last.is_some_and(|last| index < last)) {
             let length = u64::from(piece_length.get()) - over;
             let path = vec![".pad".to_owned(), length.to_string()];
-            padded.push(FileEntry { path, length, pad: true, merkle_root: None });
+            padded.push(FileEntry {
+                path,
+                length,
+                pad: true,
+                merkle_root: None,
+            });
         }
     }
     padded
 }
 
 pub(crate) fn stored_path(name: &str, file: &FileEntry) -> String {
-    std::iter::once(name).chain(file.path.iter().map(String::as_str)).collect::<Vec<_>>().join("/")
+    std::iter::once(name)
+        .chain(file.path.iter().map(String::as_str))
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 fn check_names(name: &str, files: &[FileEntry]) -> Result<(), LayoutError> {
@@ -259,18 +302,32 @@ mod tests {
     use super::*;
 
     fn folder(format: Format, files: &[(&str, u64)]) -> Result<Layout, LayoutError> {
-        let files = files.iter().map(|(path, length)| (path.split('/').map(Into::into).collect(), *length));
-        Layout::folder("folder", files, format, Some(PieceLength::power_of_two(16384).unwrap()))
+        let files = files
+            .iter()
+            .map(|(path, length)| (path.split('/').map(Into::into).collect(), *length));
+        Layout::folder(
+            "folder",
+            files,
+            format,
+            Some(PieceLength::power_of_two(16384).unwrap()),
+        )
     }
 
     fn shown(layout: &Layout) -> Vec<String> {
-        layout.files().iter().map(|file| format!("{} {}", file.path.join("/"), file.length)).collect()
+        layout
+            .files()
+            .iter()
+            .map(|file| format!("{} {}", file.path.join("/"), file.length))
+            .collect()
     }
 
     #[test]
     fn v1_sorts_by_whole_path_and_v2_by_component() {
         let files = [("b", 1), ("a/z", 1), ("a.txt", 1)];
-        assert_eq!(shown(&folder(Format::V1, &files).unwrap()), ["a.txt 1", "a/z 1", "b 1"]);
+        assert_eq!(
+            shown(&folder(Format::V1, &files).unwrap()),
+            ["a.txt 1", "a/z 1", "b 1"]
+        );
         let hybrid = folder(Format::Hybrid, &files).unwrap();
         let pad = ".pad/16383 16383";
         assert_eq!(shown(&hybrid), ["a/z 1", pad, "a.txt 1", pad, "b 1", pad]);
@@ -285,7 +342,10 @@ mod tests {
         let layout = folder(Format::V2, &[("a", 16384), ("b", 0), ("c", 5), ("d", 0)]).unwrap();
         assert_eq!(shown(&layout), ["a 16384", "b 0", "c 5", "d 0"]);
         let layout = folder(Format::Hybrid, &[("a", 16384), ("c", 5), ("d", 0)]).unwrap();
-        assert_eq!(shown(&layout), ["a 16384", "c 5", ".pad/16379 16379", "d 0"]);
+        assert_eq!(
+            shown(&layout),
+            ["a 16384", "c 5", ".pad/16379 16379", "d 0"]
+        );
     }
 
     #[test]

@@ -8,7 +8,11 @@ use std::fmt;
 use std::str::FromStr;
 
 /// What stays as it is inside a value: letters, digits and what RFC 3986 calls unreserved.
-const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// The longest link that is read, in bytes, and the most values of one kind.
 const MAX_BYTES: usize = 64 * 1024;
@@ -91,7 +95,12 @@ impl fmt::Display for Magnet {
         if let Some(length) = self.length {
             put(f, "xl", &length)?;
         }
-        let lists = [("tr", &self.trackers), ("ws", &self.web_seeds), ("xs", &self.sources), ("x.pe", &self.peers)];
+        let lists = [
+            ("tr", &self.trackers),
+            ("ws", &self.web_seeds),
+            ("xs", &self.sources),
+            ("x.pe", &self.peers),
+        ];
         for (key, values) in lists {
             for value in values {
                 put(f, key, &utf8_percent_encode(value, VALUE))?;
@@ -108,14 +117,21 @@ impl FromStr for Magnet {
         if text.len() > MAX_BYTES {
             return Err(MagnetError::TooLong);
         }
-        let start = text.get(..8).filter(|start| start.eq_ignore_ascii_case("magnet:?"));
+        let start = text
+            .get(..8)
+            .filter(|start| start.eq_ignore_ascii_case("magnet:?"));
         start.ok_or(MagnetError::Scheme)?;
         let mut magnet = Self::default();
         for pair in text[8..].split('&') {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned();
+            let value = percent_decode_str(&value.replace('+', " "))
+                .decode_utf8_lossy()
+                .into_owned();
             // `tr.1`, `xt.2` number what may also stand several times.
-            let plain = key.split_once('.').filter(|(_, n)| n.bytes().all(|b| b.is_ascii_digit())).map_or(key, |k| k.0);
+            let plain = key
+                .split_once('.')
+                .filter(|(_, n)| n.bytes().all(|b| b.is_ascii_digit()))
+                .map_or(key, |k| k.0);
             match plain {
                 "xt" => magnet.take_hash(&value)?,
                 "dn" => magnet.name = Some(value).filter(|name| !name.is_empty()),
@@ -139,7 +155,9 @@ impl Magnet {
         let bad = || MagnetError::BadHash(urn.chars().take(100).collect());
         if let Some(hash) = strip(urn, "urn:btih:") {
             let base32 = || {
-                let bytes = data_encoding::BASE32.decode(hash.to_ascii_uppercase().as_bytes()).ok()?;
+                let bytes = data_encoding::BASE32
+                    .decode(hash.to_ascii_uppercase().as_bytes())
+                    .ok()?;
                 InfoHashV1::from_slice(&bytes)
             };
             self.info_hash_v1 = Some(hash.parse().ok().or_else(base32).ok_or_else(bad)?);
@@ -154,7 +172,8 @@ impl Magnet {
 
 fn strip<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let head = text.get(..prefix.len())?;
-    head.eq_ignore_ascii_case(prefix).then(|| &text[prefix.len()..])
+    head.eq_ignore_ascii_case(prefix)
+        .then(|| &text[prefix.len()..])
 }
 
 fn push(list: &mut Vec<String>, value: String) -> Result<(), MagnetError> {
@@ -184,7 +203,9 @@ mod tests {
         assert_eq!(magnet.trackers, ["http://a/announce"]);
         assert_eq!(magnet.peers, ["10.0.0.1:6881"]);
         assert_eq!((magnet.web_seeds.len(), magnet.length), (1, Some(5)));
-        let base32 = data_encoding::BASE32.encode(&magnet.info_hash_v1.unwrap().0).to_lowercase();
+        let base32 = data_encoding::BASE32
+            .encode(&magnet.info_hash_v1.unwrap().0)
+            .to_lowercase();
         let other: Magnet = format!("MAGNET:?xt=urn:btih:{base32}").parse().unwrap();
         assert_eq!(other.info_hash_v1, magnet.info_hash_v1);
     }
@@ -199,7 +220,10 @@ mod tests {
         assert!(error("magnet:?xt=urn:btih:12").contains("malformed"));
         assert!(error("magnet:?xt=urn:btmh:1220zz").contains("malformed"));
         assert!(error("magnet:?xt=urn:btmh:é").contains("malformed"));
-        assert!(error(&format!("magnet:?xt=urn:btih:{V1}{}", "&tr=a".repeat(201))).contains("more than 200"));
+        assert!(
+            error(&format!("magnet:?xt=urn:btih:{V1}{}", "&tr=a".repeat(201)))
+                .contains("more than 200")
+        );
         assert!(error(&"m".repeat(70_000)).contains("longer than"));
     }
 

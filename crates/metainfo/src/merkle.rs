@@ -47,7 +47,10 @@ fn fold(mut nodes: Vec<MerkleHash>, mut pad: MerkleHash) -> MerkleHash {
         if nodes.len() % 2 == 1 {
             nodes.push(pad);
         }
-        nodes = nodes.chunks_exact(2).map(|pair| join(pair[0], pair[1])).collect();
+        nodes = nodes
+            .chunks_exact(2)
+            .map(|pair| join(pair[0], pair[1]))
+            .collect();
         pad = join(pad, pad);
         width /= 2;
     }
@@ -80,7 +83,11 @@ mod tests {
     fn every_width_equals_the_padded_tree() {
         let leaves: Vec<_> = (0..70u8).map(|i| leaf(&[i])).collect();
         for width in 1..=leaves.len() {
-            assert_eq!(root(&leaves[..width]), by_the_book(&leaves[..width]), "{width} leaves");
+            assert_eq!(
+                root(&leaves[..width]),
+                by_the_book(&leaves[..width]),
+                "{width} leaves"
+            );
         }
     }
 
@@ -92,7 +99,11 @@ mod tests {
             let per_piece = (piece_length.get() / BLOCK_LENGTH) as usize;
             for width in per_piece + 1..=leaves.len() {
                 let layer = piece_layer(&leaves[..width], piece_length);
-                assert_eq!(root_of_piece_layer(&layer, piece_length), root(&leaves[..width]), "{width}");
+                assert_eq!(
+                    root_of_piece_layer(&layer, piece_length),
+                    root(&leaves[..width]),
+                    "{width}"
+                );
             }
         }
     }

@@ -81,7 +81,8 @@ pub fn fold(name: &str) -> String {
     name.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
-fn is_bidi_control(c: char) -> bool {
+/// Whether a character reverses, isolates or hides text on the screen (Unicode's `Bidi_Control`).
+pub fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -91,16 +92,45 @@ mod tests {
 
     #[test]
     fn names_that_harm_are_refused_and_names_of_the_world_are_not() {
-        for bad in ["", ".", "..", "a/b", "a\\b", "a\0b", "a\nb", "a\u{202e}4pm.exe", "\u{85}", &"x".repeat(256)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a\\b",
+            "a\0b",
+            "a\nb",
+            "a\u{202e}4pm.exe",
+            "\u{85}",
+            &"x".repeat(256),
+        ] {
             assert!(check(bad).is_err(), "{bad:?}");
         }
-        for good in ["a", "...", " x", "Straße", "映画.mp4", "فيلم", "<b>&\"'", "CON", "a:b", "x."] {
+        for good in [
+            "a",
+            "...",
+            " x",
+            "Straße",
+            "映画.mp4",
+            "فيلم",
+            "<b>&\"'",
+            "CON",
+            "a:b",
+            "x.",
+        ] {
             assert_eq!(check(good), Ok(()), "{good:?}");
         }
         for bad in ["CON", "nul.txt", "com1.mp4", "LPT9", "c:b", "x.", "x "] {
             assert!(check_published(bad).is_err(), "{bad:?}");
         }
-        for good in ["COM0", "conman.mp4", "a'b & c.mp4", "映画.mp4", "Part 2: who?.mp4", "<b>.mp4"] {
+        for good in [
+            "COM0",
+            "conman.mp4",
+            "a'b & c.mp4",
+            "映画.mp4",
+            "Part 2: who?.mp4",
+            "<b>.mp4",
+        ] {
             assert_eq!(check_published(good), Ok(()), "{good:?}");
         }
     }

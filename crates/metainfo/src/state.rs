@@ -118,7 +118,8 @@ pub struct StatRecord {
 impl StatRecord {
     /// Whether the content must be the same: the change time alone moves with links and renames.
     pub fn same_content(&self, now: &Self) -> bool {
-        (self.device, self.inode, self.bytes, self.mtime_ns) == (now.device, now.inode, now.bytes, now.mtime_ns)
+        (self.device, self.inode, self.bytes, self.mtime_ns)
+            == (now.device, now.inode, now.bytes, now.mtime_ns)
     }
 }
 
@@ -152,7 +153,11 @@ pub struct SourceRecord {
 
 impl Default for State {
     fn default() -> Self {
-        Self { version: VERSION, torrents: Vec::new(), releases: Vec::new() }
+        Self {
+            version: VERSION,
+            torrents: Vec::new(),
+            releases: Vec::new(),
+        }
     }
 }
 
@@ -164,7 +169,10 @@ impl State {
         for torrent in &state.torrents {
             let files = torrent.files.iter().map(|file| &file.path);
             for path in [&torrent.torrent, &torrent.data].into_iter().chain(files) {
-                if path.split('/').any(|part| crate::name::check(part).is_err()) {
+                if path
+                    .split('/')
+                    .any(|part| crate::name::check(part).is_err())
+                {
                     return Err(DocumentError::Path(path.clone()));
                 }
             }
@@ -179,7 +187,8 @@ impl State {
 }
 
 pub(crate) fn to_json(document: &impl Serialize) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec_pretty(document).expect("maps with text keys always serialise");
+    let mut bytes =
+        serde_json::to_vec_pretty(document).expect("maps with text keys always serialise");
     bytes.push(b'\n');
     bytes
 }
@@ -191,7 +200,13 @@ pub(crate) fn check_version(bytes: &[u8]) -> Result<(), DocumentError> {
         version: u32,
     }
     let head: Head = serde_json::from_slice(bytes)?;
-    if head.version == VERSION { Ok(()) } else { Err(DocumentError::Version { found: head.version }) }
+    if head.version == VERSION {
+        Ok(())
+    } else {
+        Err(DocumentError::Version {
+            found: head.version,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -199,7 +214,13 @@ mod tests {
     use super::*;
 
     fn state() -> State {
-        let stat = StatRecord { device: 1, inode: 2, bytes: 5, mtime_ns: 3, ctime_ns: 4 };
+        let stat = StatRecord {
+            device: 1,
+            inode: 2,
+            bytes: 5,
+            mtime_ns: 3,
+            ctime_ns: 4,
+        };
         State {
             version: VERSION,
             torrents: vec![StateTorrent {
@@ -224,7 +245,10 @@ mod tests {
                 source: "test-drive.mp4".into(),
                 first_published: "2026-11-22T08:00:00Z".into(),
                 torrents: vec!["00112233445566778899aabbccddeeff01234567".into()],
-                sources: vec![SourceRecord { path: "test-drive.mp4".into(), stat }],
+                sources: vec![SourceRecord {
+                    path: "test-drive.mp4".into(),
+                    stat,
+                }],
                 withdrawn: false,
             }],
         }
@@ -239,23 +263,46 @@ mod tests {
 
     #[test]
     fn newer_documents_and_paths_that_lead_out_are_refused() {
-        assert!(State::parse(br#"{"version":9}"#).unwrap_err().to_string().contains("version 9"));
+        assert!(
+            State::parse(br#"{"version":9}"#)
+                .unwrap_err()
+                .to_string()
+                .contains("version 9")
+        );
         assert!(State::parse(b"{").is_err());
         for path in ["../x", "/etc/passwd", "a//b", ""] {
             let mut state = state();
             state.torrents[0].data = path.into();
-            assert!(matches!(State::parse(&state.to_bytes()), Err(DocumentError::Path(_))), "{path}");
+            assert!(
+                matches!(State::parse(&state.to_bytes()), Err(DocumentError::Path(_))),
+                "{path}"
+            );
             let mut state = self::state();
             state.torrents[0].files[0].path = path.into();
-            assert!(matches!(State::parse(&state.to_bytes()), Err(DocumentError::Path(_))), "{path}");
+            assert!(
+                matches!(State::parse(&state.to_bytes()), Err(DocumentError::Path(_))),
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn links_and_renames_leave_the_content_alone() {
-        let record = StatRecord { device: 1, inode: 2, bytes: 3, mtime_ns: 4, ctime_ns: 5 };
-        assert!(record.same_content(&StatRecord { ctime_ns: 6, ..record }));
-        assert!(!record.same_content(&StatRecord { mtime_ns: 6, ..record }));
+        let record = StatRecord {
+            device: 1,
+            inode: 2,
+            bytes: 3,
+            mtime_ns: 4,
+            ctime_ns: 5,
+        };
+        assert!(record.same_content(&StatRecord {
+            ctime_ns: 6,
+            ..record
+        }));
+        assert!(!record.same_content(&StatRecord {
+            mtime_ns: 6,
+            ..record
+        }));
         assert!(!record.same_content(&StatRecord { bytes: 6, ..record }));
         assert!(!record.same_content(&StatRecord { inode: 6, ..record }));
     }

@@ -45,7 +45,10 @@ impl Torrent {
     pub fn parse(bytes: &[u8]) -> Result<Self, TorrentError> {
         let top = bencode::decode(bytes, &Limits::TORRENT)?;
         let raw = bencode::raw_entry(bytes, "info", &Limits::TORRENT)?;
-        let info = Info::parse(raw.ok_or(TorrentError::Field { key: "info", expected: "a dictionary" })?)?;
+        let info = Info::parse(raw.ok_or(TorrentError::Field {
+            key: "info",
+            expected: "a dictionary",
+        })?)?;
         let piece_layers = piece_layers(&top)?;
         info.check_piece_layers(&piece_layers)?;
         Ok(Self {
@@ -68,7 +71,11 @@ impl Torrent {
             entries.push(("announce", first.as_str().into()));
         }
         if trackers > 1 {
-            let tiers = self.announce.iter().filter(|tier| !tier.is_empty()).map(Node::texts);
+            let tiers = self
+                .announce
+                .iter()
+                .filter(|tier| !tier.is_empty())
+                .map(Node::texts);
             entries.push(("announce-list", Node::List(tiers.collect())));
         }
         if !self.web_seeds.is_empty() {
@@ -91,7 +98,10 @@ impl Torrent {
         }
         if self.info.format().has_v2() {
             let layers = self.piece_layers.iter().map(|(root, layer)| {
-                (root.0.to_vec(), Node::Bytes(layer.iter().flat_map(|node| node.0).collect()))
+                (
+                    root.0.to_vec(),
+                    Node::Bytes(layer.iter().flat_map(|node| node.0).collect()),
+                )
             });
             entries.push(("piece layers", Node::dict(layers)));
         }
@@ -105,7 +115,12 @@ fn text(top: &Value<'_>, key: &str) -> Option<String> {
 
 fn announce(top: &Value<'_>) -> Vec<Vec<String>> {
     let texts = |tier: &Value<'_>| -> Vec<String> {
-        tier.as_list().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        tier.as_list()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
     };
     let tiers: Vec<_> = top
         .get("announce-list")
@@ -118,37 +133,73 @@ fn announce(top: &Value<'_>) -> Vec<Vec<String>> {
     if !tiers.is_empty() {
         return tiers;
     }
-    text(top, "announce").filter(|url| !url.is_empty()).map(|url| vec![vec![url]]).unwrap_or_default()
+    text(top, "announce")
+        .filter(|url| !url.is_empty())
+        .map(|url| vec![vec![url]])
+        .unwrap_or_default()
 }
 
 /// BEP 19 allows one text in place of the list.
 fn web_seeds(top: &Value<'_>) -> Vec<String> {
     match top.get("url-list") {
-        Some(Value::List(urls)) => urls.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        Some(one) => one.as_str().filter(|url| !url.is_empty()).map(str::to_owned).into_iter().collect(),
+        Some(Value::List(urls)) => urls
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
+        Some(one) => one
+            .as_str()
+            .filter(|url| !url.is_empty())
+            .map(str::to_owned)
+            .into_iter()
+            .collect(),
         None => Vec::new(),
     }
 }
 
 fn nodes(top: &Value<'_>) -> Vec<(String, u16)> {
     let pair = |node: &Value<'_>| {
-        let [host, port] = node.as_list()? else { return None };
-        Some((host.as_str()?.to_owned(), u16::try_from(port.as_int()?).ok()?))
+        let [host, port] = node.as_list()? else {
+            return None;
+        };
+        Some((
+            host.as_str()?.to_owned(),
+            u16::try_from(port.as_int()?).ok()?,
+        ))
     };
-    top.get("nodes").and_then(Value::as_list).into_iter().flatten().filter_map(pair).collect()
+    top.get("nodes")
+        .and_then(Value::as_list)
+        .into_iter()
+        .flatten()
+        .filter_map(pair)
+        .collect()
 }
 
 fn piece_layers(top: &Value<'_>) -> Result<BTreeMap<MerkleHash, Vec<MerkleHash>>, TorrentError> {
-    const FIELD: TorrentError = TorrentError::Field { key: "piece layers", expected: "hashes by root" };
-    let Some(layers) = top.get("piece layers") else { return Ok(BTreeMap::new()) };
+    const FIELD: TorrentError = TorrentError::Field {
+        key: "piece layers",
+        expected: "hashes by root",
+    };
+    let Some(layers) = top.get("piece layers") else {
+        return Ok(BTreeMap::new());
+    };
     layers
         .as_dict()
         .ok_or(FIELD)?
         .iter()
         .map(|(root, layer)| {
             let root = MerkleHash::from_slice(root).ok_or(FIELD)?;
-            let layer = layer.as_bytes().filter(|layer| layer.len() % 32 == 0).ok_or(FIELD)?;
-            Ok((root, layer.chunks_exact(32).filter_map(MerkleHash::from_slice).collect()))
+            let layer = layer
+                .as_bytes()
+                .filter(|layer| layer.len() % 32 == 0)
+                .ok_or(FIELD)?;
+            Ok((
+                root,
+                layer
+                    .chunks_exact(32)
+                    .filter_map(MerkleHash::from_slice)
+                    .collect(),
+            ))
         })
         .collect()
 }
@@ -174,7 +225,9 @@ mod tests {
             let leaves: Vec<_> = bytes.chunks(16384).map(merkle::leaf).collect();
             let root = (!file.pad && file.length > 0).then(|| merkle::root(&leaves));
             if let Some(root) = root.filter(|_| file.length > u64::from(piece_length.get())) {
-                hashes.piece_layers.insert(root, merkle::piece_layer(&leaves, piece_length));
+                hashes
+                    .piece_layers
+                    .insert(root, merkle::piece_layer(&leaves, piece_length));
             }
             hashes.roots.push(root);
             space.extend(bytes);
@@ -188,7 +241,8 @@ mod tests {
 
     fn torrent(format: Format) -> Torrent {
         let files = [("a/z", 40_000), ("a.txt", 16_384), ("b", 0), ("c", 5)];
-        let files = files.map(|(path, length)| (path.split('/').map(str::to_owned).collect(), length));
+        let files =
+            files.map(|(path, length)| (path.split('/').map(str::to_owned).collect(), length));
         let piece_length = PieceLength::power_of_two(32768).unwrap();
         let layout = Layout::folder("folder", files, format, Some(piece_length)).unwrap();
         let hashes = hash(&layout);
@@ -203,7 +257,10 @@ mod tests {
     fn what_is_made_parses_to_the_same() {
         for format in [Format::V1, Format::V2, Format::Hybrid] {
             let mut made = torrent(format);
-            made.announce = vec![vec!["http://a/announce".into()], vec!["http://b/announce".into()]];
+            made.announce = vec![
+                vec!["http://a/announce".into()],
+                vec!["http://b/announce".into()],
+            ];
             made.web_seeds = vec!["http://a/library/".into()];
             made.nodes = vec![("router.example".into(), 6881)];
             made.comment = Some("hello".into());
@@ -211,17 +268,28 @@ mod tests {
             assert_eq!(parsed, made, "{format:?}");
             assert_eq!(parsed.to_bytes(), made.to_bytes(), "{format:?}");
             assert_eq!(parsed.info.format(), format);
-            assert_eq!(parsed.info.swarm_hashes().len(), if format == Format::Hybrid { 2 } else { 1 });
+            assert_eq!(
+                parsed.info.swarm_hashes().len(),
+                if format == Format::Hybrid { 2 } else { 1 }
+            );
         }
     }
 
     #[test]
     fn a_wrong_piece_layer_is_refused() {
         let mut made = torrent(Format::Hybrid);
-        made.piece_layers.values_mut().for_each(|layer| layer[0].0[0] ^= 1);
-        assert!(matches!(Torrent::parse(&made.to_bytes()), Err(TorrentError::PieceLayer(_))));
+        made.piece_layers
+            .values_mut()
+            .for_each(|layer| layer[0].0[0] ^= 1);
+        assert!(matches!(
+            Torrent::parse(&made.to_bytes()),
+            Err(TorrentError::PieceLayer(_))
+        ));
         made.piece_layers.clear();
-        assert!(matches!(Torrent::parse(&made.to_bytes()), Err(TorrentError::PieceLayer(_))));
+        assert!(matches!(
+            Torrent::parse(&made.to_bytes()),
+            Err(TorrentError::PieceLayer(_))
+        ));
     }
 
     #[test]
@@ -235,7 +303,9 @@ mod tests {
             ]);
             edit(&mut entries);
             let bytes = Node::dict([("info", Node::Dict(entries))]).to_bytes();
-            Torrent::parse(&bytes).map(|_| String::new()).unwrap_or_else(|error| error.to_string())
+            Torrent::parse(&bytes)
+                .map(|_| String::new())
+                .unwrap_or_else(|error| error.to_string())
         };
         let set = |key: &'static str, node: Node| {
             info(&move |entries| {
@@ -271,9 +341,18 @@ mod tests {
             (files(&[], 5), "`path` is missing"),
             (files(&["a"], -5), "length of -5"),
         ] {
-            assert!(found.contains(reason), "expected {reason:?}, found {found:?}");
+            assert!(
+                found.contains(reason),
+                "expected {reason:?}, found {found:?}"
+            );
         }
-        assert!(matches!(Torrent::parse(b"i1e"), Err(TorrentError::Field { key: "info", .. })));
-        assert!(matches!(Torrent::parse(b""), Err(TorrentError::Bencode(BencodeError::Malformed(_)))));
+        assert!(matches!(
+            Torrent::parse(b"i1e"),
+            Err(TorrentError::Field { key: "info", .. })
+        ));
+        assert!(matches!(
+            Torrent::parse(b""),
+            Err(TorrentError::Bencode(BencodeError::Malformed(_)))
+        ));
     }
 }

@@ -17,7 +17,9 @@ pub struct WriteError {
 
 fn remedy(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!("{error}; free some space and run again"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("{error}; free some space and run again")
+        }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             format!("{error}; choose a folder that can be written")
         }
@@ -38,7 +40,8 @@ pub fn write_atomic_private(path: &Path, bytes: &[u8]) -> Result<(), WriteError>
 /// Writes a file whose content differs from these bytes and leaves any other untouched, its times
 /// included. Says whether it wrote.
 pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<bool, WriteError> {
-    let same_length = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == bytes.len() as u64);
+    let same_length =
+        std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == bytes.len() as u64);
     if same_length && std::fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(false);
     }
@@ -47,7 +50,10 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<bool, WriteError> {
 
 fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WriteError> {
     let write = || -> io::Result<()> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".").suffix(".tmp");
@@ -61,12 +67,19 @@ fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WriteErro
         temporary.persist(path).map_err(|error| error.error)?;
         sync_folder(folder)
     };
-    write().map_err(|source| WriteError { path: path.to_owned(), source })
+    write().map_err(|source| WriteError {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Makes a rename, link or removal in this folder last.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -81,7 +94,10 @@ mod tests {
         assert!(!write_if_changed(&path, b"one").unwrap());
         assert!(write_if_changed(&path, b"two").unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
-        assert_eq!(std::fs::read_dir(folder.path().join("a")).unwrap().count(), 1);
+        assert_eq!(
+            std::fs::read_dir(folder.path().join("a")).unwrap().count(),
+            1
+        );
     }
 
     #[test]
@@ -102,6 +118,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         write_atomic_private(&path, b"{}").unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 }

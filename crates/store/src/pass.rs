@@ -91,7 +91,11 @@ pub fn hash(
     threads: usize,
     progress: &Progress,
 ) -> Result<Hashed, PassError> {
-    let paths: Vec<PathBuf> = layout.files().iter().map(|file| root.join(layout.stored_path(file))).collect();
+    let paths: Vec<PathBuf> = layout
+        .files()
+        .iter()
+        .map(|file| root.join(layout.stored_path(file)))
+        .collect();
     let stats = stats(layout, &paths)?;
     let pass = Pass::new(layout, &paths, want, progress);
     let ranges = pass.ranges();
@@ -100,7 +104,10 @@ pub fn hash(
     let next = Mutex::new(ranges.into_iter());
     let take = || next.lock().ok().and_then(|mut ranges| ranges.next());
     let work = || -> Result<Vec<Found>, PassError> {
-        let mut reader = Reader { open: None, buffer: vec![0; SLICE_BYTES] };
+        let mut reader = Reader {
+            open: None,
+            buffer: vec![0; SLICE_BYTES],
+        };
         let mut found = Vec::new();
         while let Some(range) = take() {
             if progress.cancelled.load(Ordering::Relaxed) {
@@ -113,20 +120,35 @@ pub fn hash(
     let mut found = std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mut all = vec![work()];
-        all.extend(others.into_iter().map(|thread| thread.join().expect("a hashing thread never panics")));
+        all.extend(
+            others
+                .into_iter()
+                .map(|thread| thread.join().expect("a hashing thread never panics")),
+        );
         all.into_iter().collect::<Result<Vec<_>, _>>()
     })?
     .concat();
     found.sort_by_key(|found| found.start);
     for (path, (file, before)) in paths.iter().zip(layout.files().iter().zip(&stats)) {
-        let now = || stat_record(path).map_err(|source| PassError::Read { path: path.clone(), source });
+        let now = || {
+            stat_record(path).map_err(|source| PassError::Read {
+                path: path.clone(),
+                source,
+            })
+        };
         if !file.pad && Some(now()?) != *before {
             return Err(PassError::Changed(path.clone()));
         }
     }
-    let pieces = found.iter().flat_map(|found| found.pieces.iter().copied()).collect();
+    let pieces = found
+        .iter()
+        .flat_map(|found| found.pieces.iter().copied())
+        .collect();
     let leaves = found.into_iter().flat_map(|found| found.leaves).collect();
-    Ok(Hashed { hashes: pass.join(pieces, leaves), stats })
+    Ok(Hashed {
+        hashes: pass.join(pieces, leaves),
+        stats,
+    })
 }
 
 fn stats(layout: &Layout, paths: &[PathBuf]) -> Result<Vec<Option<StatRecord>>, PassError> {
@@ -134,7 +156,10 @@ fn stats(layout: &Layout, paths: &[PathBuf]) -> Result<Vec<Option<StatRecord>>, 
         if file.pad {
             return Ok(None);
         }
-        let stat = stat_record(path).map_err(|source| PassError::Read { path: path.clone(), source })?;
+        let stat = stat_record(path).map_err(|source| PassError::Read {
+            path: path.clone(),
+            source,
+        })?;
         if stat.bytes != file.length {
             return Err(PassError::Changed(path.clone()));
         }
@@ -166,7 +191,12 @@ struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     fn new(layout: &'a Layout, paths: &'a [PathBuf], want: Want, progress: &'a Progress) -> Self {
-        Self { layout, paths, want, progress }
+        Self {
+            layout,
+            paths,
+            want,
+            progress,
+        }
     }
 
     /// Ranges of whole pieces that tile the payload.
@@ -174,12 +204,18 @@ impl<'a> Pass<'a> {
         let piece_length = u64::from(self.layout.geometry().piece_length().get());
         let step = piece_length * (RANGE_BYTES / piece_length).max(1);
         let total = self.layout.map().total_length();
-        (0..total.div_ceil(step)).map(|i| i * step..total.min((i + 1) * step)).collect()
+        (0..total.div_ceil(step))
+            .map(|i| i * step..total.min((i + 1) * step))
+            .collect()
     }
 
     fn range(&self, range: Range<u64>, reader: &mut Reader) -> Result<Found, PassError> {
         let piece_length = u64::from(self.layout.geometry().piece_length().get());
-        let mut found = Found { start: range.start, pieces: Vec::new(), leaves: Vec::new() };
+        let mut found = Found {
+            start: range.start,
+            pieces: Vec::new(),
+            leaves: Vec::new(),
+        };
         let mut piece = Sha1::new();
         let mut leaf = OpenLeaf::None;
         let mut at = range.start;
@@ -211,7 +247,9 @@ impl<'a> Pass<'a> {
                 }
                 at += length as u64;
                 offset += length as u64;
-                self.progress.bytes.fetch_add(length as u64, Ordering::Relaxed);
+                self.progress
+                    .bytes
+                    .fetch_add(length as u64, Ordering::Relaxed);
             }
         }
         if self.want.pieces && range.end % piece_length != 0 {
@@ -225,7 +263,9 @@ impl<'a> Pass<'a> {
         if !self.want.roots {
             return 0;
         }
-        let Some(span) = self.layout.map().spans(position..position + 1).next() else { return 0 };
+        let Some(span) = self.layout.map().spans(position..position + 1).next() else {
+            return 0;
+        };
         let file = &self.layout.files()[span.file];
         if file.pad || span.offset % LEAF == 0 {
             return 0;
@@ -233,7 +273,13 @@ impl<'a> Pass<'a> {
         (span.offset.next_multiple_of(LEAF)).min(file.length) - span.offset
     }
 
-    fn read(&self, reader: &mut Reader, file: usize, offset: u64, length: usize) -> Result<(), PassError> {
+    fn read(
+        &self,
+        reader: &mut Reader,
+        file: usize,
+        offset: u64,
+        length: usize,
+    ) -> Result<(), PassError> {
         if self.layout.files()[file].pad {
             reader.buffer[..length].fill(0);
             return Ok(());
@@ -241,20 +287,28 @@ impl<'a> Pass<'a> {
         let path = &self.paths[file];
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::UnexpectedEof => PassError::Changed(path.clone()),
-            _ => PassError::Read { path: path.clone(), source },
+            _ => PassError::Read {
+                path: path.clone(),
+                source,
+            },
         };
         if reader.open.as_ref().is_none_or(|(open, _)| *open != file) {
             let opened = File::open(path).map_err(failed)?;
             advise_sequential(&opened);
             reader.open = Some((file, opened));
         }
-        let Some((_, open)) = &reader.open else { return Ok(()) };
+        let Some((_, open)) = &reader.open else {
+            return Ok(());
+        };
         read_exact_at(open, &mut reader.buffer[..length], offset).map_err(failed)
     }
 
     /// Joins pieces and leaves, both in payload order, to what a torrent holds.
     fn join(&self, pieces: Vec<PieceHash>, leaves: Vec<MerkleHash>) -> Hashes {
-        let mut hashes = Hashes { pieces, ..Hashes::default() };
+        let mut hashes = Hashes {
+            pieces,
+            ..Hashes::default()
+        };
         if !self.want.roots {
             hashes.roots = vec![None; self.layout.files().len()];
             return hashes;
@@ -270,7 +324,9 @@ impl<'a> Pass<'a> {
             rest = others;
             let root = merkle::root(own);
             if self.layout.format().has_v2() && file.length > u64::from(piece_length.get()) {
-                hashes.piece_layers.insert(root, merkle::piece_layer(own, piece_length));
+                hashes
+                    .piece_layers
+                    .insert(root, merkle::piece_layer(own, piece_length));
             }
             hashes.roots.push(Some(root));
         }
@@ -287,7 +343,14 @@ enum OpenLeaf {
 impl OpenLeaf {
     /// Takes bytes of a file from `offset` on. Leaves that start within the first `owned` bytes are
     /// this range's; a start beyond that, or a leaf that was open before the range, is another's.
-    fn feed(&mut self, mut bytes: &[u8], mut offset: u64, length: u64, owned: usize, out: &mut Vec<MerkleHash>) {
+    fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        mut offset: u64,
+        length: u64,
+        owned: usize,
+        out: &mut Vec<MerkleHash>,
+    ) {
         let owned_end = offset + owned as u64;
         while !bytes.is_empty() {
             let to_end = (LEAF - offset % LEAF).min(length - offset) as usize;
@@ -340,7 +403,9 @@ mod tests {
             let root = (want.roots && !file.pad && file.length > 0).then(|| merkle::root(&leaves));
             if let Some(root) = root {
                 if layout.format().has_v2() && file.length > u64::from(piece_length.get()) {
-                    hashes.piece_layers.insert(root, merkle::piece_layer(&leaves, piece_length));
+                    hashes
+                        .piece_layers
+                        .insert(root, merkle::piece_layer(&leaves, piece_length));
                 }
             }
             hashes.roots.push(root);
@@ -348,7 +413,9 @@ mod tests {
         }
         if want.pieces {
             let pieces = space.chunks(piece_length.get() as usize);
-            hashes.pieces = pieces.map(|piece| PieceHash(Sha1::digest(piece).into())).collect();
+            hashes.pieces = pieces
+                .map(|piece| PieceHash(Sha1::digest(piece).into()))
+                .collect();
         }
         hashes
     }
@@ -359,17 +426,26 @@ mod tests {
         std::fs::create_dir(&root).unwrap();
         let mut files = Vec::new();
         for (i, length) in lengths.iter().enumerate() {
-            let bytes: Vec<u8> = (0..*length).map(|at| (at * 31 + i as u64 + at / 251) as u8).collect();
+            let bytes: Vec<u8> = (0..*length)
+                .map(|at| (at * 31 + i as u64 + at / 251) as u8)
+                .collect();
             std::fs::write(root.join(format!("f{i:02}")), bytes).unwrap();
             files.push((vec![format!("f{i:02}")], *length));
         }
         let piece_length = PieceLength::power_of_two(piece_length).unwrap();
         let layout = Layout::folder("x", files, format, Some(piece_length)).unwrap();
         for want in [(true, true), (true, false), (false, true)] {
-            let want = Want { pieces: want.0, roots: want.1 };
+            let want = Want {
+                pieces: want.0,
+                roots: want.1,
+            };
             let progress = Progress::default();
             let found = hash(&layout, folder.path(), want, threads, &progress).unwrap();
-            assert_eq!(found.hashes, by_the_book(&layout, folder.path(), want), "{lengths:?} {format:?} {want:?}");
+            assert_eq!(
+                found.hashes,
+                by_the_book(&layout, folder.path(), want),
+                "{lengths:?} {format:?} {want:?}"
+            );
             assert!(progress.bytes() >= layout.map().total_length());
         }
     }
@@ -377,7 +453,15 @@ mod tests {
     #[test]
     fn ranges_and_files_that_cross_give_the_same_hashes() {
         // More than one range, files that end inside leaves, pieces and ranges.
-        let lengths = [RANGE_BYTES - 5, 0, 3, 70_000, RANGE_BYTES + 16_384 * 3 + 1, 16_384, 1];
+        let lengths = [
+            RANGE_BYTES - 5,
+            0,
+            3,
+            70_000,
+            RANGE_BYTES + 16_384 * 3 + 1,
+            16_384,
+            1,
+        ];
         for format in [Format::V1, Format::V2, Format::Hybrid] {
             check(&lengths, format, 65_536, 2);
         }
@@ -400,10 +484,16 @@ mod tests {
     fn a_file_of_another_length_or_gone_is_named() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("clip"), b"12345").unwrap();
-        let want = Want { pieces: true, roots: true };
+        let want = Want {
+            pieces: true,
+            roots: true,
+        };
         let layout = |length| Layout::file("clip", length, Format::V1, None).unwrap();
         let error = hash(&layout(6), folder.path(), want, 1, &Progress::default()).unwrap_err();
-        assert!(matches!(&error, PassError::Changed(path) if path.ends_with("clip")), "{error}");
+        assert!(
+            matches!(&error, PassError::Changed(path) if path.ends_with("clip")),
+            "{error}"
+        );
         std::fs::remove_file(folder.path().join("clip")).unwrap();
         let error = hash(&layout(5), folder.path(), want, 1, &Progress::default()).unwrap_err();
         assert!(error.to_string().contains("clip"), "{error}");
@@ -416,7 +506,16 @@ mod tests {
         let layout = Layout::file("clip", 5, Format::V1, None).unwrap();
         let progress = Progress::default();
         progress.cancel();
-        let ended = hash(&layout, folder.path(), Want { pieces: true, roots: false }, 1, &progress);
+        let ended = hash(
+            &layout,
+            folder.path(),
+            Want {
+                pieces: true,
+                roots: false,
+            },
+            1,
+            &progress,
+        );
         assert!(matches!(ended, Err(PassError::Cancelled)));
     }
 }

@@ -64,10 +64,18 @@ impl Payload {
                 path: root.join(info.stored_path(file)),
                 length: file.length,
                 pad: file.pad,
-                recorded: if file.pad { None } else { recorded.next().copied().flatten() },
+                recorded: if file.pad {
+                    None
+                } else {
+                    recorded.next().copied().flatten()
+                },
             })
             .collect();
-        Self { files, map: info.file_map().clone(), open: Mutex::new(Vec::new()) }
+        Self {
+            files,
+            map: info.file_map().clone(),
+            open: Mutex::new(Vec::new()),
+        }
     }
 
     /// Appends a range of the payload to `out`; pads give zeros. Blocking. On an error `out` is as
@@ -94,8 +102,10 @@ impl Payload {
     /// Checks every file against its record, by path: a file replaced by a rename counts as changed.
     pub fn check(&self) -> Result<(), PayloadError> {
         for file in self.files.iter().filter(|file| !file.pad) {
-            let now = stat_record(&file.path)
-                .map_err(|source| PayloadError::Read { path: file.path.clone(), source })?;
+            let now = stat_record(&file.path).map_err(|source| PayloadError::Read {
+                path: file.path.clone(),
+                source,
+            })?;
             file.guard(&now)?;
         }
         Ok(())
@@ -109,7 +119,10 @@ impl Payload {
         }
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::UnexpectedEof => PayloadError::Changed(file.path.clone()),
-            _ => PayloadError::Read { path: file.path.clone(), source },
+            _ => PayloadError::Read {
+                path: file.path.clone(),
+                source,
+            },
         };
         let open = self.open(index).map_err(failed)?;
         file.guard(&record(&open.metadata().map_err(failed)?))?;
@@ -117,7 +130,10 @@ impl Payload {
     }
 
     fn open(&self, index: usize) -> io::Result<Arc<File>> {
-        let mut open = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut open = self
+            .open
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(at) = open.iter().position(|(file, _)| *file == index) {
             let entry = open.remove(at);
             let file = entry.1.clone();
@@ -134,7 +150,10 @@ impl Payload {
 
     /// Closes what is open: an idle torrent holds no descriptor.
     pub fn close(&self) {
-        self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
+        self.open
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .clear();
     }
 }
 
@@ -144,7 +163,11 @@ impl PayloadFile {
             Some(recorded) => recorded.same_content(now),
             None => now.bytes == self.length,
         };
-        if same { Ok(()) } else { Err(PayloadError::Changed(self.path.clone())) }
+        if same {
+            Ok(())
+        } else {
+            Err(PayloadError::Changed(self.path.clone()))
+        }
     }
 }
 
@@ -160,10 +183,19 @@ mod tests {
         std::fs::write(root.join("a"), [b'a'; 20_000]).unwrap();
         std::fs::write(root.join("b"), [b'b'; 10]).unwrap();
         let files = [(vec!["a".to_owned()], 20_000), (vec!["b".to_owned()], 10)];
-        let layout = Layout::folder("x", files, format, Some(PieceLength::new(16384).unwrap())).unwrap();
-        let want = Want { pieces: true, roots: true };
+        let layout =
+            Layout::folder("x", files, format, Some(PieceLength::new(16384).unwrap())).unwrap();
+        let want = Want {
+            pieces: true,
+            roots: true,
+        };
         let hashed = hash(&layout, folder, want, 1, &Progress::default()).unwrap();
-        let recorded: Vec<_> = hashed.stats.iter().copied().filter(Option::is_some).collect();
+        let recorded: Vec<_> = hashed
+            .stats
+            .iter()
+            .copied()
+            .filter(Option::is_some)
+            .collect();
         let info = Info::make(&layout, &hashed.hashes, false, None);
         (Payload::new(folder, &info, &recorded), info)
     }
@@ -182,7 +214,10 @@ mod tests {
         out.clear();
         hybrid.read(32_767..32_769, &mut out).unwrap();
         assert_eq!(out, b"\0b");
-        assert!(matches!(v1.read(20_009..20_011, &mut out), Err(PayloadError::OutOfRange { .. })));
+        assert!(matches!(
+            v1.read(20_009..20_011, &mut out),
+            Err(PayloadError::OutOfRange { .. })
+        ));
         assert_eq!(out, b"\0b");
     }
 
@@ -204,7 +239,10 @@ mod tests {
         assert!(payload.read(0..10, &mut out).is_err());
         std::fs::remove_file(&path).unwrap();
         payload.close();
-        assert!(matches!(payload.read(0..10, &mut out), Err(PayloadError::Read { .. })));
+        assert!(matches!(
+            payload.read(0..10, &mut out),
+            Err(PayloadError::Read { .. })
+        ));
     }
 
     #[cfg(unix)]

@@ -15,7 +15,8 @@ pub(crate) fn record(metadata: &Metadata) -> StatRecord {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        let nanoseconds = |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        let nanoseconds =
+            |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
         StatRecord {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -26,9 +27,20 @@ pub(crate) fn record(metadata: &Metadata) -> StatRecord {
     }
     #[cfg(not(unix))]
     {
-        let modified = metadata.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-        let mtime_ns = modified.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
-        StatRecord { device: 0, inode: 0, bytes: metadata.len(), mtime_ns, ctime_ns: 0 }
+        let modified = metadata
+            .modified()
+            .ok()
+            .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        let mtime_ns = modified.map_or(0, |since| {
+            i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+        });
+        StatRecord {
+            device: 0,
+            inode: 0,
+            bytes: metadata.len(),
+            mtime_ns,
+            ctime_ns: 0,
+        }
     }
 }
 
@@ -42,7 +54,11 @@ pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::
     {
         let mut at = 0;
         while at < buffer.len() {
-            let n = std::os::windows::fs::FileExt::seek_read(file, &mut buffer[at..], offset + at as u64)?;
+            let n = std::os::windows::fs::FileExt::seek_read(
+                file,
+                &mut buffer[at..],
+                offset + at as u64,
+            )?;
             if n == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

@@ -27,11 +27,25 @@ impl Verdict {
 }
 
 /// Checks the payload of this torrent below `root`. Blocking; `threads` of 0 means one a core.
-pub fn verify(info: &Info, root: &Path, threads: usize, progress: &Progress) -> Result<Verdict, PassError> {
+pub fn verify(
+    info: &Info,
+    root: &Path,
+    threads: usize,
+    progress: &Progress,
+) -> Result<Verdict, PassError> {
     let layout = Layout::of(info);
-    let paths: Vec<PathBuf> = info.files().iter().map(|file| root.join(info.stored_path(file))).collect();
+    let paths: Vec<PathBuf> = info
+        .files()
+        .iter()
+        .map(|file| root.join(info.stored_path(file)))
+        .collect();
     let mut verdict = Verdict::default();
-    for (file, path) in info.files().iter().zip(&paths).filter(|(file, _)| !file.pad) {
+    for (file, path) in info
+        .files()
+        .iter()
+        .zip(&paths)
+        .filter(|(file, _)| !file.pad)
+    {
         if !stat_record(path).is_ok_and(|stat| stat.bytes == file.length) {
             verdict.missing.push(path.clone());
         }
@@ -39,10 +53,17 @@ pub fn verify(info: &Info, root: &Path, threads: usize, progress: &Progress) -> 
     if !verdict.missing.is_empty() {
         return Ok(verdict);
     }
-    let want = Want { pieces: info.piece_hashes().is_some(), roots: info.format().has_v2() };
+    let want = Want {
+        pieces: info.piece_hashes().is_some(),
+        roots: info.format().has_v2(),
+    };
     let hashed = hash(&layout, root, want, threads, progress)?;
     let mut bad = vec![false; paths.len()];
-    for (piece, expected) in info.geometry().pieces().zip(info.piece_hashes().unwrap_or_default()) {
+    for (piece, expected) in info
+        .geometry()
+        .pieces()
+        .zip(info.piece_hashes().unwrap_or_default())
+    {
         if hashed.hashes.pieces.get(piece.as_usize()) != Some(expected) {
             verdict.bad_pieces.push(piece);
             for span in info.file_map().spans(info.geometry().piece_range(piece)) {
@@ -56,7 +77,10 @@ pub fn verify(info: &Info, root: &Path, threads: usize, progress: &Progress) -> 
         }
     }
     let bad = bad.iter().zip(&paths).zip(info.files());
-    verdict.bad_files = bad.filter(|((bad, _), file)| **bad && !file.pad).map(|((_, path), _)| path.clone()).collect();
+    verdict.bad_files = bad
+        .filter(|((bad, _), file)| **bad && !file.pad)
+        .map(|((_, path), _)| path.clone())
+        .collect();
     if verdict.is_whole() {
         verdict.stats = hashed.stats.into_iter().filter(Option::is_some).collect();
     }
@@ -78,8 +102,12 @@ mod tests {
                 std::fs::write(root.join(name), [b'a'; 40_000]).unwrap();
             }
             let files = ["a", "b"].map(|name| (vec![name.to_owned()], 40_000));
-            let layout = Layout::folder("x", files, format, Some(PieceLength::new(16384).unwrap())).unwrap();
-            let want = Want { pieces: format.has_v1(), roots: format.has_v2() };
+            let layout =
+                Layout::folder("x", files, format, Some(PieceLength::new(16384).unwrap())).unwrap();
+            let want = Want {
+                pieces: format.has_v1(),
+                roots: format.has_v2(),
+            };
             let progress = Progress::default();
             let hashed = hash(&layout, folder.path(), want, 1, &progress).unwrap();
             let info = Info::make(&layout, &hashed.hashes, false, None);
@@ -90,9 +118,16 @@ mod tests {
             std::fs::write(root.join("b"), bytes).unwrap();
             let verdict = verify(&info, folder.path(), 1, &progress).unwrap();
             assert_eq!(verdict.bad_files, [root.join("b")], "{format:?}");
-            assert_eq!(verdict.bad_pieces.len(), usize::from(format.has_v1()), "{format:?}");
+            assert_eq!(
+                verdict.bad_pieces.len(),
+                usize::from(format.has_v1()),
+                "{format:?}"
+            );
             std::fs::remove_file(root.join("a")).unwrap();
-            assert_eq!(verify(&info, folder.path(), 1, &progress).unwrap().missing, [root.join("a")]);
+            assert_eq!(
+                verify(&info, folder.path(), 1, &progress).unwrap().missing,
+                [root.join("a")]
+            );
         }
     }
 }
