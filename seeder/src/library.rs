@@ -6,7 +6,7 @@ use crate::error::ServeError;
 use crate::torrent::SwarmHandle;
 use bytes::Bytes;
 use metainfo::state::{StatRecord, State, StateTorrent};
-use metainfo::{Info, MerkleHash, SwarmHash, Torrent, TorrentError};
+use metainfo::{Block, Format, Geometry, Info, MerkleHash, SwarmHash, Torrent, TorrentError};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub struct Served {
     pub payload: Payload,
     /// Its info dictionary, for peers that came by a magnet link.
     pub metadata: Bytes,
+    /// How peers ask for its bytes (see [`serving_geometry`]).
+    pub geometry: Geometry,
     /// Its BEP 52 piece layers by file root.
     pub piece_layers: BTreeMap<MerkleHash, Vec<MerkleHash>>,
     /// Cancelled when it is served no longer.
@@ -89,6 +91,18 @@ pub enum LoadError {
     },
 }
 
+/// How peers may ask for a torrent's bytes. In a torrent with v2 alone, where files end on piece boundaries and
+/// pads are written nowhere, libtorrent asks for the pad behind the last file as well, so the last piece is a
+/// whole one there; other clients leave it out.
+fn serving_geometry(info: &Info) -> Geometry {
+    let geometry = info.geometry();
+    if info.format() != Format::V2 {
+        return geometry;
+    }
+    let padded = u64::from(geometry.n_pieces()) * u64::from(geometry.piece_length().get());
+    Geometry::new(geometry.piece_length(), padded).unwrap_or(geometry)
+}
+
 impl Served {
     fn new(torrent: Torrent, root: &Path, recorded: &[Option<StatRecord>], entry: Option<StateTorrent>) -> Self {
         let Torrent { info, piece_layers, .. } = torrent;
@@ -97,6 +111,7 @@ impl Served {
         let modified = of_file.map(|stat| stat.as_ref().and_then(modified)).collect();
         Self {
             id: info.id(),
+            geometry: serving_geometry(&info),
             payload: Payload::new(root, &info, recorded),
             metadata: Bytes::copy_from_slice(info.raw()),
             piece_layers,
@@ -108,6 +123,16 @@ impl Served {
             paths: OnceLock::new(),
             info,
         }
+    }
+
+    /// Appends a block's bytes. Blocking.
+    pub fn read_block(&self, block: Block, out: &mut Vec<u8>) -> Result<(), PayloadError> {
+        let range = self.geometry.block_range(block);
+        let end = self.info.geometry().total_length();
+        let whole = out.len() + block.length() as usize;
+        self.payload.read(range.start.min(end)..range.end.min(end), out)?;
+        out.resize(whole, 0);
+        Ok(())
     }
 
     /// The file behind a path below `/library/<id>/`, pads among them.

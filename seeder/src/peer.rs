@@ -218,9 +218,9 @@ impl Peer<'_> {
 
     async fn admit(&mut self, torrent: Arc<Served>) {
         let served = connection::Served {
-            geometry: torrent.info.geometry(),
+            geometry: torrent.geometry,
             metadata: torrent.metadata.clone(),
-            v2: torrent.info.format().has_v2(),
+            v2: torrent.info.info_hash_v2().map(|hash| hash.truncated()),
         };
         self.connection.admit(Instant::now(), served, Some(self.remote.ip().to_canonical()));
         self.member =
@@ -233,12 +233,11 @@ impl Peer<'_> {
         let torrent = self.torrent.clone()?;
         let _place = self.shared.reads.acquire().await.ok()?;
         let read = tokio::task::spawn_blocking(move || {
-            let geometry = torrent.info.geometry();
             let length = blocks.iter().map(|block| PIECE_HEADER + block.length() as usize).sum();
             let mut out = Vec::with_capacity(length);
             for block in blocks {
                 out.extend_from_slice(&piece_header(block));
-                if let Err(error) = torrent.payload.read(geometry.block_range(block), &mut out) {
+                if let Err(error) = torrent.read_block(block, &mut out) {
                     torrent.report(&error);
                     return None;
                 }

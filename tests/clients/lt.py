@@ -33,6 +33,7 @@ def fetch(args):
             | lt.alert.category_t.tracker_notification
             | lt.alert.category_t.status_notification
             | lt.alert.category_t.peer_notification
+            | lt.alert.category_t.connect_notification
             | lt.alert.category_t.storage_notification
             | lt.alert.category_t.block_progress_notification,
             "alert_queue_size": 1_000_000,

@@ -5,7 +5,7 @@
 use crate::bencode::{self, BencodeError, Limits, Node, Value};
 use crate::geometry::{BadPieceLength, FileMap, Geometry, PieceLength, TooManyPieces};
 use crate::ids::{InfoHashV1, InfoHashV2, MerkleHash, PieceHash, SwarmHash};
-use crate::layout::{FileEntry, Format, Layout, TailPad, with_pads};
+use crate::layout::{FileEntry, Format, Layout, with_pads};
 use crate::merkle;
 use crate::name::{self, BadName};
 use sha1::Sha1;
@@ -163,7 +163,7 @@ impl Info {
                 }
             } else {
                 single_file = tree_is_file;
-                files = with_pads(tree, piece_length, TailPad::No);
+                files = with_pads(tree, piece_length);
             }
         }
         check_paths(&files)?;

@@ -151,9 +151,8 @@ impl Layout {
             Format::V1 => files,
             // libtorrent pads nothing where there is nothing to align, and equal bytes are worth more
             // than a rule: one info-hash, whoever makes the torrent.
-            _ if files.len() == 1 => files,
-            Format::V2 => with_pads(files, piece_length, TailPad::No),
-            Format::Hybrid => with_pads(files, piece_length, TailPad::Yes),
+            Format::Hybrid if files.len() == 1 => files,
+            Format::Hybrid | Format::V2 => with_pads(files, piece_length),
         };
         let map =
             FileMap::new(files.iter().map(|file| file.length)).ok_or(LayoutError::TooLarge)?;
@@ -237,27 +236,16 @@ impl Layout {
     }
 }
 
-/// Whether the last file is padded too. libtorrent 2.1 does so in hybrid torrents; in a v2 torrent
-/// pads are only implied, and nothing follows the last file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TailPad {
-    Yes,
-    No,
-}
-
 /// Puts a pad behind every file that ends inside a piece (BEP 52, BEP 47): each file then starts a
-/// piece. Empty files take no place and need no pad.
-pub(crate) fn with_pads(
-    files: Vec<FileEntry>,
-    piece_length: PieceLength,
-    tail: TailPad,
-) -> Vec<FileEntry> {
-    let last = files.iter().rposition(|file| file.length > 0);
+/// piece. Empty files take no place and need no pad. The last file is padded like the others: in hybrid
+/// torrents libtorrent 2.1 does so, and in a v2 torrent, where pads are only implied, libtorrent 2.0 asks
+/// peers for the bytes of that last one.
+pub(crate) fn with_pads(files: Vec<FileEntry>, piece_length: PieceLength) -> Vec<FileEntry> {
     let mut padded = Vec::with_capacity(files.len() * 2);
-    for (index, file) in files.into_iter().enumerate() {
+    for file in files {
         let over = file.length % u64::from(piece_length.get());
         padded.push(file);
-        if over > 0 && (tail == TailPad::Yes || last.is_some_and(|last| index < last)) {
+        if over > 0 {
             let length = u64::from(piece_length.get()) - over;
             let path = vec![".pad".to_owned(), length.to_string()];
             padded.push(FileEntry {
@@ -332,7 +320,11 @@ mod tests {
         let pad = ".pad/16383 16383";
         assert_eq!(shown(&hybrid), ["a/z 1", pad, "a.txt 1", pad, "b 1", pad]);
         let v2 = folder(Format::V2, &files).unwrap();
-        assert_eq!(shown(&v2), ["a/z 1", pad, "a.txt 1", pad, "b 1"]);
+        assert_eq!(shown(&v2), shown(&hybrid));
+        let length = PieceLength::power_of_two(16384).unwrap();
+        let lone = |format| shown(&Layout::file("x", 1, format, Some(length)).unwrap());
+        assert_eq!(lone(Format::Hybrid), [" 1"]);
+        assert_eq!(lone(Format::V2), [" 1", pad]);
         assert_eq!(hybrid.payload_bytes(), 3);
         assert_eq!(hybrid.geometry().n_pieces(), 3);
     }
@@ -340,7 +332,10 @@ mod tests {
     #[test]
     fn whole_pieces_and_empty_files_need_no_pad() {
         let layout = folder(Format::V2, &[("a", 16384), ("b", 0), ("c", 5), ("d", 0)]).unwrap();
-        assert_eq!(shown(&layout), ["a 16384", "b 0", "c 5", "d 0"]);
+        assert_eq!(
+            shown(&layout),
+            ["a 16384", "b 0", "c 5", ".pad/16379 16379", "d 0"]
+        );
         let layout = folder(Format::Hybrid, &[("a", 16384), ("c", 5), ("d", 0)]).unwrap();
         assert_eq!(
             shown(&layout),

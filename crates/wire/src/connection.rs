@@ -89,8 +89,8 @@ pub struct Served {
     pub geometry: Geometry,
     /// The raw info dictionary, for peers that came by a magnet link.
     pub metadata: Bytes,
-    /// Whether it has BEP 52's merkle trees.
-    pub v2: bool,
+    /// Its truncated v2 hash, where it has BEP 52's merkle trees.
+    pub v2: Option<SwarmHash>,
 }
 
 /// What the shell has to do. Everything is to be carried out in the order in which it is given.
@@ -274,12 +274,18 @@ impl Connection {
         let Stage::Identified { theirs, .. } = self.stage else {
             return;
         };
-        let mut reserved = Reserved::default().with_extended().with_fast();
-        if served.v2 {
-            reserved = reserved.with_v2();
+        let mut ours = Handshake {
+            reserved: Reserved::default().with_extended().with_fast(),
+            swarm: theirs.swarm,
+            peer_id: self.settings.peer_id,
+        };
+        // BEP 52's upgrade: who came by the v1 hash of a hybrid and speaks v2 is answered with the v2 hash.
+        // libtorrent 2.0 insists on it once it has heard of us in the v2 swarm as well; and a v2 bit that
+        // nobody asked for makes some of its versions crash on v1 magnet links.
+        if let Some(v2) = served.v2.filter(|v2| theirs.reserved.v2() || theirs.swarm == *v2) {
+            ours.reserved = ours.reserved.with_v2();
+            ours.swarm = v2;
         }
-        // The hash asked for is the hash answered: a peer that came by the v1 hash stays in that swarm.
-        let ours = Handshake { reserved, swarm: theirs.swarm, peer_id: self.settings.peer_id };
         self.control.extend_from_slice(&ours.encode());
         let n_pieces = served.geometry.n_pieces();
         // BEP 6 wants this to be the first message.
@@ -663,7 +669,7 @@ impl Session {
             Message::Reject(_) if !reserved.fast() => Some("reject"),
             Message::AllowedFast { .. } if !reserved.fast() => Some("allowed fast"),
             Message::Extended { .. } if !reserved.extended() => Some("extended"),
-            Message::HashRequest(_) | Message::Hashes { .. } | Message::HashReject(_) if !self.served.v2 => {
+            Message::HashRequest(_) | Message::Hashes { .. } | Message::HashReject(_) if self.served.v2.is_none() => {
                 Some("hashes")
             }
             _ => None,

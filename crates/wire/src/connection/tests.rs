@@ -32,7 +32,7 @@ fn served(n_pieces: u64, metadata: usize) -> Served {
     Served {
         geometry: Geometry::new(PieceLength::new(32 * 1024).unwrap(), n_pieces * 32 * 1024 - 100).unwrap(),
         metadata: Bytes::from((0..metadata).map(|i| i as u8).collect::<Vec<_>>()),
-        v2: false,
+        v2: None,
     }
 }
 
@@ -381,21 +381,44 @@ fn silence_is_broken_by_us_and_punished_in_others() {
     assert_eq!(story.closed, Some(CloseReason::HandshakeTimeout));
 }
 
+/// The handshake that answers `theirs` on a hybrid torrent, and the story after it.
+fn hybrid(reserved: Reserved, swarm: SwarmHash) -> (Handshake, Story) {
+    let mut story = Story::begin();
+    let theirs = Handshake { reserved, swarm, peer_id: THEM }.encode();
+    assert_eq!(story.connection.handle_bytes(story.now, &theirs), theirs.len());
+    assert_eq!(story.connection.poll_output(story.now), Some(Output::Identify(swarm)));
+    story.connection.admit(story.now, Served { v2: Some(V2_SWARM), ..served(10, 100) }, None);
+    story.drain();
+    (Handshake::decode(story.greeting[..].try_into().unwrap()).unwrap(), story)
+}
+
+const V2_SWARM: SwarmHash = SwarmHash([2; 20]);
+
+#[test]
+fn a_hybrid_answers_in_the_version_of_who_asks() {
+    let check = |reserved: Reserved, asked: SwarmHash, answered: SwarmHash, v2: bool| {
+        let (ours, _) = hybrid(reserved, asked);
+        assert_eq!((ours.swarm, ours.reserved.v2()), (answered, v2));
+    };
+    check(Reserved::default(), SWARM, SWARM, false);
+    check(Reserved::default().with_v2(), SWARM, V2_SWARM, true);
+    check(Reserved::default().with_v2(), V2_SWARM, V2_SWARM, true);
+    check(Reserved::default(), V2_SWARM, V2_SWARM, true);
+}
+
 #[test]
 fn hashes_are_asked_of_the_shell() {
     let range = HashRange {
-        root: metainfo::ids::MerkleHash([1; 32]), base_layer: 4, index: 0, length: 2, proof_layers: 1,
+        root: metainfo::ids::MerkleHash([1; 32]),
+        base_layer: 4,
+        index: 0,
+        length: 2,
+        proof_layers: 1,
     };
-    let mut story = Story::begin();
-    story.hear(&[]);
-    let greeting = Handshake { reserved: Reserved::default().with_v2(), swarm: SWARM, peer_id: THEM }.encode();
-    assert_eq!(story.connection.handle_bytes(story.now, &greeting), greeting.len());
-    assert_eq!(story.connection.poll_output(story.now), Some(Output::Identify(SWARM)));
-    story.connection.admit(story.now, Served { v2: true, ..served(10, 100) }, None);
-    story.drain();
-    assert!(Handshake::decode(story.greeting[..].try_into().unwrap()).unwrap().reserved.v2());
+    let (_, mut story) = hybrid(Reserved::default().with_v2(), V2_SWARM);
     story.say(Message::HashRequest(range));
     assert_eq!(story.said.last(), Some(&Message::HashReject(range)));
+    assert_eq!(story.connection.tally().refused_hashes, 1);
 }
 
 /// What a hostile peer and a busy shell may do, in any order.

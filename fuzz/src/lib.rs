@@ -1,0 +1,38 @@
+//! What must hold for any bytes at all, said of every reader in the project: one function a subject,
+//! from bytes to assertions. They ask more than "does not panic": what is accepted must be bounded, safe
+//! and the same when it is written and read again.
+//!
+//! Two callers: `tests/corpus.rs` replays a corpus and deterministic mutations of it under
+//! `cargo test`, and the targets in `libfuzzer` explore from there with coverage. Nothing else uses
+//! this crate, and nothing here makes up for a fault of what it tests.
+
+mod bencode;
+mod channel;
+mod connection;
+mod decoder;
+mod documents;
+mod draw;
+mod extended;
+mod front_matter;
+mod handshake;
+mod magnet;
+mod names;
+mod range;
+mod torrent;
+mod tracker;
+mod vtt;
+
+pub use bencode::bencode;
+pub use channel::channel;
+pub use connection::connection;
+pub use decoder::decoder;
+pub use documents::{catalog, state};
+pub use extended::{extended, ut_metadata};
+pub use front_matter::front_matter;
+pub use handshake::handshake;
+pub use magnet::magnet;
+pub use names::names;
+pub use range::range;
+pub use torrent::torrent;
+pub use tracker::tracker;
+pub use vtt::vtt;

@@ -1,0 +1,130 @@
+//! The HTTP tracker: queries as clients write them, and the answers.
+
+use crate::draw::Draw;
+use metainfo::PeerId;
+use metainfo::bencode::{Limits, Value, decode};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use wire::tracker::http::{
+    MAX_QUERY, MAX_SCRAPE, PeerForm, encode_failure, encode_reply, encode_scrape, parse_announce,
+    parse_scrape,
+};
+use wire::tracker::{Announce, AnnounceReply, Event, SwarmCounts, TrackerPeer};
+
+/// Reads the input as a query, writes what was understood anew, and answers.
+pub fn tracker(data: &[u8]) {
+    match parse_announce(data) {
+        Ok((announce, form)) => {
+            assert!(data.len() <= MAX_QUERY);
+            let query = announce_query(&announce, form);
+            assert_eq!(
+                parse_announce(query.as_bytes()),
+                Ok((announce, form)),
+                "{query}"
+            );
+            check_reply(Draw::new(data), form);
+        }
+        Err(reason) => check_failure(&reason.to_string()),
+    }
+    match parse_scrape(data) {
+        Ok(swarms) => {
+            assert!((1..=MAX_SCRAPE).contains(&swarms.len()));
+            let pair = |swarm: &[u8]| format!("info_hash={}", escape(swarm));
+            let query: Vec<_> = swarms.iter().map(|swarm| pair(&swarm.0)).collect();
+            assert_eq!(parse_scrape(query.join("&").as_bytes()).as_ref(), Ok(&swarms));
+            let counts: Vec<_> = swarms
+                .iter()
+                .map(|swarm| (*swarm, SwarmCounts::default()))
+                .collect();
+            let body = encode_scrape(&counts);
+            let answer = decode(&body, &Limits::MESSAGE).expect("canonical bencode");
+            let files = answer.get("files").and_then(Value::as_dict);
+            let files = files.expect("one entry a swarm");
+            assert!(swarms.iter().all(|swarm| files.contains_key(&swarm.0[..])));
+        }
+        Err(reason) => check_failure(&reason.to_string()),
+    }
+}
+
+fn escape(bytes: &[u8]) -> String {
+    percent_encode(bytes, NON_ALPHANUMERIC).to_string()
+}
+
+/// The announce as a client would write it.
+fn announce_query(announce: &Announce, form: PeerForm) -> String {
+    let mut query = format!(
+        "info_hash={}&peer_id={}&port={}&uploaded={}&downloaded={}",
+        escape(&announce.swarm.0),
+        escape(&announce.peer_id.0),
+        announce.port,
+        announce.uploaded,
+        announce.downloaded
+    );
+    if let Some(left) = announce.left {
+        query += &format!("&left={left}");
+    }
+    if let Some(num_want) = announce.num_want {
+        query += &format!("&numwant={num_want}");
+    }
+    query += match announce.event {
+        Event::Regular => "",
+        Event::Started => "&event=started",
+        Event::Completed => "&event=completed",
+        Event::Stopped => "&event=stopped",
+    };
+    query += match form {
+        PeerForm::Compact => "",
+        PeerForm::Dictionaries { peer_id: true } => "&compact=0",
+        PeerForm::Dictionaries { peer_id: false } => "&compact=0&no_peer_id=1",
+    };
+    query
+}
+
+fn check_failure(reason: &str) {
+    let body = encode_failure(reason);
+    let answer = decode(&body, &Limits::MESSAGE).expect("canonical bencode");
+    let said = answer.get("failure reason").and_then(Value::as_str);
+    assert_eq!(said, Some(reason));
+}
+
+/// Any reply is canonical bencode with every peer in it.
+fn check_reply(mut draw: Draw<'_>, form: PeerForm) {
+    let mut peers = Vec::new();
+    for _ in 0..draw.u8() % 40 {
+        let ip = if draw.u8() % 2 == 0 {
+            IpAddr::from(draw.array::<4>())
+        } else {
+            IpAddr::from(draw.array::<16>())
+        };
+        let addr = SocketAddr::new(ip, draw.u16());
+        let peer_id = (draw.u8() % 2 == 0).then(|| PeerId(draw.array()));
+        peers.push(TrackerPeer { addr, peer_id });
+    }
+    let v6 = peers.iter().filter(|peer| peer.addr.is_ipv6()).count();
+    let v4 = peers.len() - v6;
+    let reply = AnnounceReply {
+        interval: Duration::from_secs(draw.u64()),
+        min_interval: Duration::from_secs(draw.u64()),
+        complete: draw.u32(),
+        incomplete: draw.u32(),
+        downloaded: draw.u32(),
+        external_ip: peers.first().map(|peer| peer.addr.ip()),
+        peers,
+    };
+    let body = encode_reply(&reply, form);
+    let answer = decode(&body, &Limits::MESSAGE).expect("canonical bencode");
+    let complete = answer.get("complete").and_then(Value::as_int);
+    assert_eq!(complete, Some(i64::from(reply.complete)));
+    let packed = |key| answer.get(key).and_then(Value::as_bytes).map(<[u8]>::len);
+    match form {
+        PeerForm::Compact => {
+            assert_eq!(packed("peers"), Some(v4 * 6));
+            assert_eq!(packed("peers6").unwrap_or(0), v6 * 18);
+        }
+        PeerForm::Dictionaries { .. } => {
+            let listed = answer.get("peers").and_then(Value::as_list).map(<[_]>::len);
+            assert_eq!(listed, Some(v4 + v6));
+        }
+    }
+}
