@@ -23,6 +23,7 @@ export LC_ALL=C.UTF-8 TZ=UTC
 here=$(cd "$(dirname "$0")" && pwd)
 studio=$here/studio
 work=$(mktemp -d "${TMPDIR:-/tmp}/groundswell-media.XXXXXX")
+new=$work/new
 trap 'rm -rf "$work"' EXIT
 export PYTHONDONTWRITEBYTECODE=1
 
@@ -89,7 +90,7 @@ check() { # every file given decodes without a word of complaint
 }
 
 test_drive() {
-    out=$here/test-drive
+    out=$new/test-drive
     speak test-drive "$out/test-drive"
     warm test-drive
     # Road noise, a motor that whirrs up and down, and a slow chord.
@@ -112,7 +113,7 @@ test_drive() {
 
 # interview NAME TITLE POSTER-SECOND ENCODER EXTENSION CRF
 interview() {
-    out=$here/author-interviews
+    out=$new/author-interviews
     speak "$1" "$out/$1"
     warm "$1"
     bed_"$(echo "$1" | tr - _)" "$(seconds "$1")" "$work/$1/bed.wav"
@@ -151,12 +152,12 @@ author_interviews() {
     interview ines-calloway "Ines Calloway on one missing night" 9.6 mp4 mp4 30
     interview tomas-brandt "Tomas Brandt on slow trains" 11.4 webm webm 42
     interview ruth-adeyemi "Ruth Adeyemi on eleven kinds of fog" 11.9 mp4 mp4 28
-    picture saltmarsh "$here/author-interviews/logo.png"
+    picture saltmarsh "$new/author-interviews/logo.png"
 }
 
 # lesson NAME TITLE POSTER-SECOND
 lesson() {
-    out=$here/how-to-manual
+    out=$new/how-to-manual
     speak "$1" "$out/$1"
     warm "$1"
     # A bench at work: mains hum, a fan, and a soft two-note figure.
@@ -175,7 +176,7 @@ lesson() {
 how_to_manual() {
     lesson compensate-a-probe "Compensate a probe in one minute" 23.4
     lesson solder-a-pin-header "Solder a pin header" 24.9
-    picture copperleaf "$here/how-to-manual/logo.png"
+    picture copperleaf "$new/how-to-manual/logo.png"
 }
 
 # song NUMBER NAME TITLE FILE ENCODER-OPTIONS…
@@ -187,12 +188,12 @@ song() {
     sox -R -D "$work/band/$name.wav" "$work/band/$name-room.wav" gain -5 reverb 22 40 35 100 4 norm -1
     ff -i "$work/band/$name-room.wav" "$@" -fflags +bitexact -flags:a +bitexact -map_metadata -1 -metadata title="$title" -metadata artist="Sunday Alternator" \
         -metadata album="Borrowed Amplifiers" -metadata album_artist="Sunday Alternator" -metadata track="$number/5" -metadata date=2026 -metadata genre="Garage rock" \
-        "$here/garage-band/borrowed-amplifiers/$file"
-    check "$here/garage-band/borrowed-amplifiers/$file"
+        "$new/garage-band/borrowed-amplifiers/$file"
+    check "$new/garage-band/borrowed-amplifiers/$file"
 }
 
 garage_band() {
-    album=$here/garage-band/borrowed-amplifiers
+    album=$new/garage-band/borrowed-amplifiers
     mkdir -p "$album"
     song 1 cold-start "Cold Start" "01 Cold Start.mp3" -c:a libmp3lame -b:a 192k -id3v2_version 3
     song 2 drip-tray "Drip Tray" "02 Drip Tray.mp3" -c:a libmp3lame -b:a 192k -id3v2_version 3
@@ -200,19 +201,19 @@ garage_band() {
     song 4 nine-volt "Nine Volt" "04 Nine Volt.opus" -c:a libopus -b:a 112k -ar 48000
     song 5 lock-up "Lights Off, Lock Up" "05 Lights Off, Lock Up.flac" -c:a flac -compression_level 12 -sample_fmt s16
     picture cover "$album/cover.jpg"
-    picture alternator "$here/garage-band/logo.png"
+    picture alternator "$new/garage-band/logo.png"
 }
 
 service_pack() {
-    python3 "$studio/service_pack.py" "$here/service-pack"
-    picture ledgerline "$here/service-pack/ledgerline-4.2-sp1.jpg"
-    picture sample-books "$here/service-pack/ledgerline-sample-books.jpg"
-    picture holt "$here/service-pack/logo.png"
+    python3 "$studio/service_pack.py" "$new/service-pack"
+    picture ledgerline "$new/service-pack/ledgerline-4.2-sp1.jpg"
+    picture sample-books "$new/service-pack/ledgerline-sample-books.jpg"
+    picture holt "$new/service-pack/logo.png"
 }
 
 for part in ${*:-test-drive author-interviews how-to-manual garage-band service-pack}; do
     echo "== $part"
-    mkdir -p "$here/$part"
+    mkdir -p "$new/$part" "$here/$part"
     case $part in
         test-drive) test_drive ;;
         author-interviews) author_interviews ;;
@@ -221,6 +222,8 @@ for part in ${*:-test-drive author-interviews how-to-manual garage-band service-
         service-pack) service_pack ;;
         *) echo "make-media: no part is called $part" >&2; exit 2 ;;
     esac
+    # Only now, and as new files: a running seeder may hold hard links to the old ones, which must not change.
+    cp -R --remove-destination "$new/$part/." "$here/$part/"
 done
 echo "== sizes"
 du -sk "$here"/*/ | sort -n

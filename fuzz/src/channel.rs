@@ -22,11 +22,19 @@ pub fn channel(data: &[u8]) {
             return;
         }
     };
-    let urls = [&channel.base_url, &channel.seeder_url].into_iter().flatten();
+    let urls = [&channel.base_url, &channel.seeder_url]
+        .into_iter()
+        .flatten();
     for url in urls.chain(&channel.web_seeds) {
-        assert!(url.starts_with("http://") || url.starts_with("https://"), "{url}");
+        assert!(
+            url.starts_with("http://") || url.starts_with("https://"),
+            "{url}"
+        );
         assert!(url.ends_with('/'), "{url}");
-        assert!(!url.contains(|c: char| c.is_whitespace() || c.is_control()), "{url:?}");
+        assert!(
+            !url.contains(|c: char| c.is_whitespace() || c.is_control()),
+            "{url:?}"
+        );
         assert!(!url.contains(['"', '\'', '<', '>', ';']), "{url}");
     }
     for link in &channel.links {

@@ -12,7 +12,10 @@ pub fn state(data: &[u8]) {
     for torrent in &state.torrents {
         let files = torrent.files.iter().map(|file| &file.path);
         for path in [&torrent.torrent, &torrent.data].into_iter().chain(files) {
-            assert!(path.split('/').all(|part| name::check(part).is_ok()), "{path:?}");
+            assert!(
+                path.split('/').all(|part| name::check(part).is_ok()),
+                "{path:?}"
+            );
         }
     }
     let bytes = state.to_bytes();
@@ -33,5 +36,8 @@ pub fn catalog(data: &[u8]) {
     assert_eq!(again.following(Some(&catalog)), catalog, "nothing changed");
     let mut other = catalog.clone();
     other.channel.title.push('!');
-    assert!(other.following(Some(&catalog)).serial > catalog.serial, "something changed");
+    assert!(
+        other.following(Some(&catalog)).serial > catalog.serial,
+        "something changed"
+    );
 }

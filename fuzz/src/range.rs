@@ -16,7 +16,9 @@ pub fn range(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(draw.rest()) else {
         return;
     };
-    let mut lines = text.split('\n').map(|line| Some(line).filter(|l| !l.is_empty()));
+    let mut lines = text
+        .split('\n')
+        .map(|line| Some(line).filter(|l| !l.is_empty()));
     let mut next = || lines.next().flatten();
     let conditions = Conditions {
         range: next(),
@@ -33,7 +35,10 @@ pub fn range(data: &[u8]) {
     let answer = decide(&conditions, &known);
     match &answer {
         Answer::Part(part) => {
-            assert!(part.start < part.end && part.end <= length, "{part:?} of {length}");
+            assert!(
+                part.start < part.end && part.end <= length,
+                "{part:?} of {length}"
+            );
             let asked = format!("bytes={}-{}", part.start, part.end - 1);
             let exactly = Conditions {
                 range: Some(&asked),

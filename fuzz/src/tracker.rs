@@ -32,7 +32,10 @@ pub fn tracker(data: &[u8]) {
             assert!((1..=MAX_SCRAPE).contains(&swarms.len()));
             let pair = |swarm: &[u8]| format!("info_hash={}", escape(swarm));
             let query: Vec<_> = swarms.iter().map(|swarm| pair(&swarm.0)).collect();
-            assert_eq!(parse_scrape(query.join("&").as_bytes()).as_ref(), Ok(&swarms));
+            assert_eq!(
+                parse_scrape(query.join("&").as_bytes()).as_ref(),
+                Ok(&swarms)
+            );
             let counts: Vec<_> = swarms
                 .iter()
                 .map(|swarm| (*swarm, SwarmCounts::default()))

@@ -8,7 +8,11 @@ pub fn vtt(data: &[u8]) {
     let Ok(mut chapters) = cues(&text) else {
         return;
     };
-    assert!(chapters.iter().all(|c| c.start_s.is_finite() && c.start_s >= 0.0));
+    assert!(
+        chapters
+            .iter()
+            .all(|c| c.start_s.is_finite() && c.start_s >= 0.0)
+    );
     chapters.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
     let written = from_chapters(&chapters, None);
     let again = cues(&written).expect("our own track can be read");

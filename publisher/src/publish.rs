@@ -18,7 +18,7 @@ use crate::site::Out;
 use crate::{hash, prepare, slug};
 use jiff::Timestamp;
 use metainfo::catalog::{Catalog, CatalogRelease};
-use metainfo::state::{SourceRecord, State, StateTorrent, Status};
+use metainfo::state::{SourceRecord, State, StateRelease, StateTorrent, Status};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -211,19 +211,18 @@ impl Publisher {
             .filter(|(_, release)| !release.unchanged)
             .count();
         summary.problems = problems.len();
+        let shown: BTreeSet<&str> = site
+            .releases
+            .iter()
+            .map(|view| view.slug.as_str())
+            .collect();
+        let had_page = |old: &&StateRelease| !old.torrents.is_empty();
         summary.removed = state
             .releases
             .iter()
-            .filter(|old| !old.torrents.is_empty())
-            .count()
-            - state
-                .releases
-                .iter()
-                .filter(|old| {
-                    site.releases.iter().any(|view| view.slug == old.slug)
-                        && !old.torrents.is_empty()
-                })
-                .count();
+            .filter(had_page)
+            .filter(|old| !shown.contains(old.slug.as_str()))
+            .count();
         for (slug, release) in sealed.iter().filter(|(_, release)| !release.unchanged) {
             let title = &release.probed.title;
             self.reporter.line(&format!(

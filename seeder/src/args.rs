@@ -81,9 +81,14 @@ impl ServeArgs {
     /// What to serve.
     pub fn source(&self) -> Result<Source, ServeError> {
         match (&self.data, &self.sources[..]) {
-            (Some(data), files) => Ok(Source::Torrents { files: files.to_vec(), data: data.clone() }),
+            (Some(data), files) => Ok(Source::Torrents {
+                files: files.to_vec(),
+                data: data.clone(),
+            }),
             (None, [out]) if out.is_dir() => Ok(Source::Out(out.clone())),
-            (None, [file, ..]) if file.extension().is_some_and(|ext| ext == "torrent") => Err(ServeError::NoData),
+            (None, [file, ..]) if file.extension().is_some_and(|ext| ext == "torrent") => {
+                Err(ServeError::NoData)
+            }
             (None, [out]) => Err(ServeError::NotAFolder(out.clone())),
             (None, _) => Err(ServeError::NoData),
         }

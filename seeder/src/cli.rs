@@ -38,7 +38,11 @@ pub fn run(args: Args) -> ExitCode {
 async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let config = args.flags.apply(ServeConfig::new(args.source()?))?;
     let bound = Bound::bind(config).await?;
-    let ready = Ready { http: bound.http_url(), peers: bound.peer_addrs(), report: args.report.clone() };
+    let ready = Ready {
+        http: bound.http_url(),
+        peers: bound.peer_addrs(),
+        report: args.report.clone(),
+    };
     let shutdown = CancellationToken::new();
     tokio::spawn(ready.report_when_loaded(bound.loaded()));
     tokio::spawn(on_signal(shutdown.clone())?);
@@ -96,7 +100,10 @@ struct Ready {
 
 impl Ready {
     async fn report_when_loaded(self, mut loaded: watch::Receiver<Option<Loaded>>) {
-        let Ok(Loaded { torrents, .. }) = loaded.wait_for(Option::is_some).await.map(|l| l.clone().unwrap_or_default())
+        let Ok(Loaded { torrents, .. }) = loaded
+            .wait_for(Option::is_some)
+            .await
+            .map(|l| l.clone().unwrap_or_default())
         else {
             return;
         };
@@ -111,8 +118,16 @@ impl Ready {
         }
         if !self.report.quiet {
             let ports: Vec<String> = self.peers.iter().map(SocketAddr::to_string).collect();
-            let torrents = if torrents == 1 { "1 torrent".to_owned() } else { format!("{torrents} torrents") };
-            eprintln!("Serving {torrents} at {} and to peers at {}. Ctrl-C stops.", self.http, ports.join(", "));
+            let torrents = if torrents == 1 {
+                "1 torrent".to_owned()
+            } else {
+                format!("{torrents} torrents")
+            };
+            eprintln!(
+                "Serving {torrents} at {} and to peers at {}. Ctrl-C stops.",
+                self.http,
+                ports.join(", ")
+            );
         }
     }
 }

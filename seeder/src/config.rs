@@ -62,7 +62,11 @@ impl ServeConfig {
     /// For this machine alone, with the default ports.
     pub fn loopback(out: Source) -> Self {
         let local = IpAddr::from(Ipv4Addr::LOCALHOST);
-        Self { http: SocketAddr::new(local, HTTP_PORT), bind: Some(local), ..Self::new(out) }
+        Self {
+            http: SocketAddr::new(local, HTTP_PORT),
+            bind: Some(local),
+            ..Self::new(out)
+        }
     }
 }
 
@@ -156,10 +160,14 @@ pub struct FileConfig {
 impl FileConfig {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, ServeError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ServeError::Read { path: path.to_owned(), source })?;
-        toml::from_str(&text)
-            .map_err(|source| ServeError::Config { path: path.to_owned(), source: Box::new(source) })
+        let text = std::fs::read_to_string(path).map_err(|source| ServeError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|source| ServeError::Config {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
     }
 
     pub(crate) fn apply(self, config: &mut ServeConfig) {
@@ -187,7 +195,10 @@ mod tests {
     use crate::args::ServeFlags;
 
     fn flags(config: Option<PathBuf>) -> ServeFlags {
-        ServeFlags { config, ..ServeFlags::default() }
+        ServeFlags {
+            config,
+            ..ServeFlags::default()
+        }
     }
 
     #[test]
@@ -195,7 +206,11 @@ mod tests {
         let base = ServeConfig::new(Source::Out("out".into()));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("seeder.toml");
-        std::fs::write(&path, "bind = \"127.0.0.2\"\npeer_port = 7000\n[limits]\npeers = 5\n").unwrap();
+        std::fs::write(
+            &path,
+            "bind = \"127.0.0.2\"\npeer_port = 7000\n[limits]\npeers = 5\n",
+        )
+        .unwrap();
         let config = flags(Some(path.clone())).apply(base.clone()).unwrap();
         assert_eq!(config.http, "127.0.0.2:8080".parse().unwrap());
         assert_eq!((config.peer_port, config.limits.peers), (7000, 5));
@@ -204,11 +219,20 @@ mod tests {
         over.peer_port = Some(0);
         over.http = Some("127.0.0.3:0".parse().unwrap());
         let config = over.apply(base.clone()).unwrap();
-        assert_eq!((config.http, config.peer_port), ("127.0.0.3:0".parse().unwrap(), 0));
+        assert_eq!(
+            (config.http, config.peer_port),
+            ("127.0.0.3:0".parse().unwrap(), 0)
+        );
         assert_eq!(config.bind, Some("127.0.0.2".parse().unwrap()));
 
         std::fs::write(&path, "per_port = 7000\n").unwrap();
-        let error = flags(Some(path.clone())).apply(base).unwrap_err().to_string();
-        assert!(error.contains("seeder.toml") && error.contains("per_port"), "{error}");
+        let error = flags(Some(path.clone()))
+            .apply(base)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("seeder.toml") && error.contains("per_port"),
+            "{error}"
+        );
     }
 }

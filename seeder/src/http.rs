@@ -111,10 +111,19 @@ impl Asker {
         if !proxies.contains(&remote) {
             return remote;
         }
-        let lines = headers.get_all("x-forwarded-for").iter().rev().filter_map(|line| line.to_str().ok());
-        let mut hops = lines.flat_map(|line| line.rsplit(',')).map(|hop| hop.trim().parse::<IpAddr>());
-        let stranger = hops.find(|hop| !matches!(hop, Ok(ip) if proxies.contains(&ip.to_canonical())));
-        stranger.and_then(Result::ok).map_or(remote, |ip| ip.to_canonical())
+        let lines = headers
+            .get_all("x-forwarded-for")
+            .iter()
+            .rev()
+            .filter_map(|line| line.to_str().ok());
+        let mut hops = lines
+            .flat_map(|line| line.rsplit(','))
+            .map(|hop| hop.trim().parse::<IpAddr>());
+        let stranger =
+            hops.find(|hop| !matches!(hop, Ok(ip) if proxies.contains(&ip.to_canonical())));
+        stranger
+            .and_then(Result::ok)
+            .map_or(remote, |ip| ip.to_canonical())
     }
 }
 
@@ -128,13 +137,20 @@ mod tests {
     #[test]
     fn only_a_trusted_proxy_speaks_for_others() {
         let check = |remote: &str, forwarded: &[&str], expected: &str| {
-            let asker = Asker { remote: SocketAddr::new(remote.parse().unwrap(), 9), local: "10.0.0.1:80".parse().unwrap() };
+            let asker = Asker {
+                remote: SocketAddr::new(remote.parse().unwrap(), 9),
+                local: "10.0.0.1:80".parse().unwrap(),
+            };
             let mut headers = HeaderMap::new();
             for line in forwarded {
                 headers.append("x-forwarded-for", line.parse().unwrap());
             }
             let proxies = ["127.0.0.1".parse().unwrap(), "10.0.0.9".parse().unwrap()];
-            assert_eq!(asker.ip(&headers, &proxies), expected.parse::<IpAddr>().unwrap(), "{forwarded:?}");
+            assert_eq!(
+                asker.ip(&headers, &proxies),
+                expected.parse::<IpAddr>().unwrap(),
+                "{forwarded:?}"
+            );
         };
         check("5.5.5.5", &["1.1.1.1"], "5.5.5.5");
         check("127.0.0.1", &[], "127.0.0.1");

@@ -6,7 +6,7 @@ use crate::error::ServeError;
 use crate::torrent::SwarmHandle;
 use bytes::Bytes;
 use metainfo::state::{StatRecord, State, StateTorrent};
-use metainfo::{Block, Format, Geometry, Info, MerkleHash, SwarmHash, Torrent, TorrentError};
+use metainfo::{Info, MerkleHash, SwarmHash, Torrent, TorrentError};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,8 +27,6 @@ pub struct Served {
     pub payload: Payload,
     /// Its info dictionary, for peers that came by a magnet link.
     pub metadata: Bytes,
-    /// How peers ask for its bytes (see [`serving_geometry`]).
-    pub geometry: Geometry,
     /// Its BEP 52 piece layers by file root.
     pub piece_layers: BTreeMap<MerkleHash, Vec<MerkleHash>>,
     /// Cancelled when it is served no longer.
@@ -91,27 +89,29 @@ pub enum LoadError {
     },
 }
 
-/// How peers may ask for a torrent's bytes. In a torrent with v2 alone, where files end on piece boundaries and
-/// pads are written nowhere, libtorrent asks for the pad behind the last file as well, so the last piece is a
-/// whole one there; other clients leave it out.
-fn serving_geometry(info: &Info) -> Geometry {
-    let geometry = info.geometry();
-    if info.format() != Format::V2 {
-        return geometry;
-    }
-    let padded = u64::from(geometry.n_pieces()) * u64::from(geometry.piece_length().get());
-    Geometry::new(geometry.piece_length(), padded).unwrap_or(geometry)
-}
-
 impl Served {
-    fn new(torrent: Torrent, root: &Path, recorded: &[Option<StatRecord>], entry: Option<StateTorrent>) -> Self {
-        let Torrent { info, piece_layers, .. } = torrent;
+    fn new(
+        torrent: Torrent,
+        root: &Path,
+        recorded: &[Option<StatRecord>],
+        entry: Option<StateTorrent>,
+    ) -> Self {
+        let Torrent {
+            info, piece_layers, ..
+        } = torrent;
         let mut stats = recorded.iter();
-        let of_file = info.files().iter().map(|file| if file.pad { None } else { stats.next().copied().flatten() });
-        let modified = of_file.map(|stat| stat.as_ref().and_then(modified)).collect();
+        let of_file = info.files().iter().map(|file| {
+            if file.pad {
+                None
+            } else {
+                stats.next().copied().flatten()
+            }
+        });
+        let modified = of_file
+            .map(|stat| stat.as_ref().and_then(modified))
+            .collect();
         Self {
             id: info.id(),
-            geometry: serving_geometry(&info),
             payload: Payload::new(root, &info, recorded),
             metadata: Bytes::copy_from_slice(info.raw()),
             piece_layers,
@@ -125,21 +125,13 @@ impl Served {
         }
     }
 
-    /// Appends a block's bytes. Blocking.
-    pub fn read_block(&self, block: Block, out: &mut Vec<u8>) -> Result<(), PayloadError> {
-        let range = self.geometry.block_range(block);
-        let end = self.info.geometry().total_length();
-        let whole = out.len() + block.length() as usize;
-        self.payload.read(range.start.min(end)..range.end.min(end), out)?;
-        out.resize(whole, 0);
-        Ok(())
-    }
-
     /// The file behind a path below `/library/<id>/`, pads among them.
     pub fn file_at(&self, path: &str) -> Option<usize> {
         let paths = self.paths.get_or_init(|| {
             let files = self.info.files().iter().enumerate();
-            files.map(|(index, file)| (self.info.stored_path(file), index)).collect()
+            files
+                .map(|(index, file)| (self.info.stored_path(file), index))
+                .collect()
         });
         paths.get(path).copied()
     }
@@ -181,7 +173,9 @@ impl std::fmt::Debug for Served {
 }
 
 fn modified(stat: &StatRecord) -> Option<SystemTime> {
-    u64::try_from(stat.mtime_ns).ok().map(|ns| UNIX_EPOCH + Duration::from_nanos(ns))
+    u64::try_from(stat.mtime_ns)
+        .ok()
+        .map(|ns| UNIX_EPOCH + Duration::from_nanos(ns))
 }
 
 /// Everything that is served at one moment. Replaced as a whole when it changes.
@@ -232,7 +226,10 @@ impl Library {
     /// Tells what was served before and is no longer to let its peers go.
     pub fn retire(&self, before: &Self) {
         for torrent in before.torrents() {
-            if !self.by_id(&torrent.id).is_some_and(|now| Arc::ptr_eq(now, torrent)) {
+            if !self
+                .by_id(&torrent.id)
+                .is_some_and(|now| Arc::ptr_eq(now, torrent))
+            {
                 torrent.gone.cancel();
             }
         }
@@ -243,12 +240,20 @@ impl Library {
     pub fn from_out(out: &Path, before: &Self, now: SystemTime) -> Result<Load, ServeError> {
         let path = out.join("state.json");
         let state = match std::fs::read(&path) {
-            Ok(bytes) => State::parse(&bytes).map_err(|source| ServeError::State { path, source })?,
+            Ok(bytes) => {
+                State::parse(&bytes).map_err(|source| ServeError::State { path, source })?
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => State::default(),
             Err(source) => return Err(ServeError::Read { path, source }),
         };
-        let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-        let mut load = Load { library: Self::default(), skipped: Vec::new(), next_end: None };
+        let now = now
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs() as i64);
+        let mut load = Load {
+            library: Self::default(),
+            skipped: Vec::new(),
+            next_end: None,
+        };
         for entry in state.torrents {
             let over = entry.until.is_some_and(|until| until <= now);
             if !entry.status.is_seeded() || over {
@@ -257,7 +262,10 @@ impl Library {
             let end = entry.until.and_then(|until| u64::try_from(until).ok());
             let end = end.map(|until| UNIX_EPOCH + Duration::from_secs(until));
             load.next_end = load.next_end.into_iter().chain(end).min();
-            if let Some(kept) = before.by_id(&entry.id).filter(|torrent| torrent.is_the_same(&entry)) {
+            if let Some(kept) = before
+                .by_id(&entry.id)
+                .filter(|torrent| torrent.is_the_same(&entry))
+            {
                 load.library.add(kept.clone());
                 continue;
             }
@@ -271,7 +279,11 @@ impl Library {
 
     /// Loads these torrents and checks every byte of their data: somebody else hashed them, some time. Blocking.
     pub fn from_torrents(files: &[PathBuf], data: &Path) -> Load {
-        let mut load = Load { library: Self::default(), skipped: Vec::new(), next_end: None };
+        let mut load = Load {
+            library: Self::default(),
+            skipped: Vec::new(),
+            next_end: None,
+        };
         for path in files {
             match from_file(path, data) {
                 Ok(torrent) => load.library.add(Arc::new(torrent)),
@@ -292,13 +304,21 @@ impl Load {
 impl Served {
     /// Whether the state still says the same of what is read and sent. A title or a status may change.
     fn is_the_same(&self, entry: &StateTorrent) -> bool {
-        self.entry.as_ref().is_some_and(|known| (&known.data, &known.files) == (&entry.data, &entry.files))
+        self.entry
+            .as_ref()
+            .is_some_and(|known| (&known.data, &known.files) == (&entry.data, &entry.files))
     }
 }
 
 fn read_torrent(path: &Path) -> Result<Torrent, LoadError> {
-    let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
-    Torrent::parse(&bytes).map_err(|source| LoadError::Torrent { path: path.to_owned(), source })
+    let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    Torrent::parse(&bytes).map_err(|source| LoadError::Torrent {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn from_entry(out: &Path, entry: StateTorrent) -> Result<Served, LoadError> {
@@ -306,13 +326,26 @@ fn from_entry(out: &Path, entry: StateTorrent) -> Result<Served, LoadError> {
     let torrent = read_torrent(&path)?;
     let found = torrent.info.id();
     if found != entry.id {
-        return Err(LoadError::OtherId { path, found, expected: entry.id });
+        return Err(LoadError::OtherId {
+            path,
+            found,
+            expected: entry.id,
+        });
     }
-    let stats: HashMap<&str, Option<StatRecord>> =
-        entry.files.iter().map(|file| (file.path.as_str(), file.stat)).collect();
+    let stats: HashMap<&str, Option<StatRecord>> = entry
+        .files
+        .iter()
+        .map(|file| (file.path.as_str(), file.stat))
+        .collect();
     let real = torrent.info.files().iter().filter(|file| !file.pad);
-    let recorded: Vec<_> =
-        real.map(|file| stats.get(torrent.info.stored_path(file).as_str()).copied().flatten()).collect();
+    let recorded: Vec<_> = real
+        .map(|file| {
+            stats
+                .get(torrent.info.stored_path(file).as_str())
+                .copied()
+                .flatten()
+        })
+        .collect();
     let root = out.join(&entry.data);
     let served = Served::new(torrent, &root, &recorded, Some(entry));
     // The publisher's hashes are trusted as long as its record of the files holds.
@@ -322,17 +355,34 @@ fn from_entry(out: &Path, entry: StateTorrent) -> Result<Served, LoadError> {
 
 fn from_file(path: &Path, data: &Path) -> Result<Served, LoadError> {
     let torrent = read_torrent(path)?;
-    let verdict = store::verify(&torrent.info, data, 0, &Progress::default())
-        .map_err(|source| LoadError::Check { path: path.to_owned(), source })?;
+    let verdict =
+        store::verify(&torrent.info, data, 0, &Progress::default()).map_err(|source| {
+            LoadError::Check {
+                path: path.to_owned(),
+                source,
+            }
+        })?;
     if !verdict.is_whole() {
         let what = if let [first, rest @ ..] = &verdict.missing[..] {
-            let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            let more = if rest.is_empty() {
+                String::new()
+            } else {
+                format!(" and {} more", rest.len())
+            };
             format!("{}{more} is missing or has another length", first.display())
         } else {
-            let names: Vec<_> = verdict.bad_files.iter().take(3).map(|file| file.display().to_string()).collect();
+            let names: Vec<_> = verdict
+                .bad_files
+                .iter()
+                .take(3)
+                .map(|file| file.display().to_string())
+                .collect();
             format!("the data differs in {}", names.join(", "))
         };
-        return Err(LoadError::Incomplete { path: path.to_owned(), what });
+        return Err(LoadError::Incomplete {
+            path: path.to_owned(),
+            what,
+        });
     }
     Ok(Served::new(torrent, data, &verdict.stats, None))
 }

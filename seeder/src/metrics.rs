@@ -100,13 +100,20 @@ impl Metrics {
     /// Adds what a connection has counted since the last time.
     pub fn add_tally(&self, before: &Tally, now: &Tally) {
         self.blocks_sent.add(now.blocks - before.blocks);
-        self.block_bytes_sent.add(now.block_bytes - before.block_bytes);
-        self.requests_refused.add(now.refused_requests - before.refused_requests);
-        self.requests_cancelled.add(now.cancelled_requests - before.cancelled_requests);
-        self.metadata_sent.add(now.metadata_pieces - before.metadata_pieces);
-        self.metadata_refused.add(now.refused_metadata - before.refused_metadata);
-        self.hashes_refused.add(now.refused_hashes - before.refused_hashes);
-        self.extended_malformed.add(now.malformed_extended - before.malformed_extended);
+        self.block_bytes_sent
+            .add(now.block_bytes - before.block_bytes);
+        self.requests_refused
+            .add(now.refused_requests - before.refused_requests);
+        self.requests_cancelled
+            .add(now.cancelled_requests - before.cancelled_requests);
+        self.metadata_sent
+            .add(now.metadata_pieces - before.metadata_pieces);
+        self.metadata_refused
+            .add(now.refused_metadata - before.refused_metadata);
+        self.hashes_refused
+            .add(now.refused_hashes - before.refused_hashes);
+        self.extended_malformed
+            .add(now.malformed_extended - before.malformed_extended);
     }
 }
 

@@ -22,12 +22,17 @@ const PORT_TRIES: usize = 20;
 /// A machine without IPv6 listens on IPv4 alone.
 pub fn listen(addr: SocketAddr, flag: &'static str) -> Result<Vec<TcpListener>, ServeError> {
     if addr.ip() != IpAddr::from(Ipv6Addr::UNSPECIFIED) {
-        return Ok(vec![bind(addr).map_err(|source| refused(addr, flag, source))?]);
+        return Ok(vec![
+            bind(addr).map_err(|source| refused(addr, flag, source))?,
+        ]);
     }
     let everything = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), addr.port());
     for _ in 1..PORT_TRIES {
         let v4 = bind(everything).map_err(|source| refused(everything, flag, source))?;
-        let port = v4.local_addr().map_err(|source| refused(everything, flag, source))?.port();
+        let port = v4
+            .local_addr()
+            .map_err(|source| refused(everything, flag, source))?
+            .port();
         let addr = SocketAddr::new(addr.ip(), port);
         match bind(addr) {
             Ok(v6) => return Ok(vec![v4, v6]),
@@ -67,7 +72,10 @@ fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
 
 /// The addresses listened on.
 pub fn local_addrs(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok())
+        .collect()
 }
 
 /// Bounds connections in all and by address.
@@ -75,25 +83,40 @@ pub fn local_addrs(listeners: &[TcpListener]) -> Vec<SocketAddr> {
 pub struct Gate {
     places: Arc<Semaphore>,
     per_address: usize,
+    /// Reverse proxies of ours: an audience stands behind each.
+    proxies: Vec<IpAddr>,
     by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 impl Gate {
-    /// So many connections in all, and so many from one IPv4 address or IPv6 /64.
-    pub fn new(places: usize, per_address: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places)), per_address, by_address: Arc::default() }
+    /// So many connections in all, and so many from one IPv4 address or IPv6 /64, unless it is a proxy of ours.
+    pub fn new(places: usize, per_address: usize, proxies: &[IpAddr]) -> Self {
+        let places = Arc::new(Semaphore::new(places));
+        Self {
+            places,
+            per_address,
+            proxies: proxies.to_vec(),
+            by_address: Arc::default(),
+        }
     }
 
     /// Lets an address in, or not.
     fn enter(&self, place: OwnedSemaphorePermit, ip: IpAddr) -> Option<Pass> {
         let key = subscriber(ip);
-        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_address = self
+            .by_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let n = by_address.entry(key).or_default();
-        if *n >= self.per_address {
+        if *n >= self.per_address && !self.proxies.contains(&ip.to_canonical()) {
             return None;
         }
         *n += 1;
-        Some(Pass { _place: place, key, by_address: self.by_address.clone() })
+        Some(Pass {
+            _place: place,
+            key,
+            by_address: self.by_address.clone(),
+        })
     }
 }
 
@@ -107,7 +130,10 @@ pub struct Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_address = self
+            .by_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(n) = by_address.get_mut(&self.key) {
             *n -= 1;
             if *n == 0 {
@@ -194,8 +220,9 @@ mod tests {
         let first = listen("127.0.0.1:0".parse().unwrap(), "--http").unwrap();
         let addr = local_addrs(&first)[0];
         let error = listen(addr, "--http").unwrap_err().to_string();
-        let expected =
-            format!("the address {addr} is in use; stop the other program or choose another with --http");
+        let expected = format!(
+            "the address {addr} is in use; stop the other program or choose another with --http"
+        );
         assert_eq!(error, expected);
     }
 
@@ -209,7 +236,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_has_so_many_places_and_a_network_counts_as_one() {
-        let gate = Gate::new(10, 2);
+        let gate = Gate::new(10, 2, &["10.0.0.9".parse().unwrap()]);
         let enter = |ip: &str| {
             let place = gate.places.clone().try_acquire_owned().unwrap();
             gate.enter(place, ip.parse().unwrap())
@@ -218,10 +245,18 @@ mod tests {
         let _second = enter("2001:db8::2").unwrap();
         assert!(enter("2001:db8::3").is_none());
         let _other = enter("2001:db8:0:1::3").unwrap();
-        let _v4 = (enter("10.0.0.1").unwrap(), enter("::ffff:10.0.0.1").unwrap());
+        let _v4 = (
+            enter("10.0.0.1").unwrap(),
+            enter("::ffff:10.0.0.1").unwrap(),
+        );
         assert!(enter("10.0.0.1").is_none());
         drop(first);
         assert!(enter("2001:db8::3").is_some());
-        assert_eq!(gate.places.available_permits(), 6);
+        let _proxied = (
+            enter("10.0.0.9").unwrap(),
+            enter("10.0.0.9").unwrap(),
+            enter("10.0.0.9").unwrap(),
+        );
+        assert_eq!(gate.places.available_permits(), 3);
     }
 }

@@ -74,16 +74,16 @@ impl Peer<'_> {
         let timer = tokio::time::sleep_until(armed.into());
         tokio::pin!(timer);
         loop {
-            while self.feed_unread() {
+            // Bytes that were taken and room that was made both give the connection more to say.
+            let mut moved = true;
+            while moved {
                 if let Some(reason) = self.carry_out().await {
                     return Ok(self.farewell(reason).await);
                 }
+                moved = self.write()?;
+                moved |= self.feed_unread();
+                self.count();
             }
-            if let Some(reason) = self.carry_out().await {
-                return Ok(self.farewell(reason).await);
-            }
-            self.write()?;
-            self.count();
             // Deadlines mostly move away; the timer is set again when it fires too early, not each time.
             if let Some(next) = self.connection.next_timeout()
                 && (next < armed || timer.is_elapsed())
@@ -155,11 +155,17 @@ impl Peer<'_> {
         }
     }
 
-    /// Writes as much as the socket takes.
-    fn write(&mut self) -> io::Result<()> {
+    /// Writes as much as the socket takes. Says whether it took any.
+    fn write(&mut self) -> io::Result<bool> {
+        let mut wrote = false;
         while !self.out.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = self.out.iter().zip(&mut slices).map(|(bytes, slice)| *slice = IoSlice::new(bytes)).count();
+            let filled = self
+                .out
+                .iter()
+                .zip(&mut slices)
+                .map(|(bytes, slice)| *slice = IoSlice::new(bytes))
+                .count();
             match self.stream.try_write_vectored(&slices[..filled]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => {
@@ -173,13 +179,14 @@ impl Peer<'_> {
                         }
                     }
                     self.connection.handle_sent(Instant::now(), n);
+                    wrote = true;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(wrote),
                 Err(error) => return Err(error),
             }
         }
         self.out.shrink_to(4);
-        Ok(())
+        Ok(wrote)
     }
 
     /// Does what the connection says, until it says no more.
@@ -218,13 +225,21 @@ impl Peer<'_> {
 
     async fn admit(&mut self, torrent: Arc<Served>) {
         let served = connection::Served {
-            geometry: torrent.geometry,
+            geometry: torrent.info.geometry(),
             metadata: torrent.metadata.clone(),
             v2: torrent.info.info_hash_v2().map(|hash| hash.truncated()),
         };
-        self.connection.admit(Instant::now(), served, Some(self.remote.ip().to_canonical()));
-        self.member =
-            Some(torrent.swarm.join(self.shared.config.limits.upload_slots, &self.shared.tasks).await);
+        self.connection.admit(
+            Instant::now(),
+            served,
+            Some(self.remote.ip().to_canonical()),
+        );
+        self.member = Some(
+            torrent
+                .swarm
+                .join(self.shared.config.limits.upload_slots, &self.shared.tasks)
+                .await,
+        );
         self.torrent = Some(torrent);
     }
 
@@ -233,11 +248,15 @@ impl Peer<'_> {
         let torrent = self.torrent.clone()?;
         let _place = self.shared.reads.acquire().await.ok()?;
         let read = tokio::task::spawn_blocking(move || {
-            let length = blocks.iter().map(|block| PIECE_HEADER + block.length() as usize).sum();
+            let geometry = torrent.info.geometry();
+            let length = blocks
+                .iter()
+                .map(|block| PIECE_HEADER + block.length() as usize)
+                .sum();
             let mut out = Vec::with_capacity(length);
             for block in blocks {
                 out.extend_from_slice(&piece_header(block));
-                if let Err(error) = torrent.read_block(block, &mut out) {
+                if let Err(error) = torrent.payload.read(geometry.block_range(block), &mut out) {
                     torrent.report(&error);
                     return None;
                 }
@@ -245,7 +264,10 @@ impl Peer<'_> {
             Some(Bytes::from(out))
         });
         let read = read.await.ok().flatten();
-        self.shared.metrics.reads_failed.add(u64::from(read.is_none()));
+        self.shared
+            .metrics
+            .reads_failed
+            .add(u64::from(read.is_none()));
         read
     }
 
@@ -266,7 +288,10 @@ impl Peer<'_> {
         let polite = matches!(reason, CloseReason::BothSeeds | CloseReason::Withdrawn);
         if polite && !self.shared.stop.is_cancelled() {
             let flush = async {
-                while !self.out.is_empty() && self.stream.writable().await.is_ok() && self.write().is_ok() {}
+                while !self.out.is_empty()
+                    && self.stream.writable().await.is_ok()
+                    && self.write().is_ok()
+                {}
             };
             let _ = tokio::time::timeout(FAREWELL, flush).await;
         }

@@ -67,16 +67,23 @@ pub struct Shared {
 impl Shared {
     /// What is served now.
     pub fn library(&self) -> Arc<Library> {
-        self.library.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.library
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The tracker's store.
     pub fn announces(&self) -> std::sync::MutexGuard<'_, Announces> {
-        self.announces.lock().unwrap_or_else(PoisonError::into_inner)
+        self.announces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn replace(&self, library: Library) {
-        self.metrics.torrents_now.set(library.torrents().len() as u64);
+        self.metrics
+            .torrents_now
+            .set(library.torrents().len() as u64);
         self.announces().set_allowed(library.swarms());
         let library = Arc::new(library);
         let before = {
@@ -118,12 +125,20 @@ impl Bound {
             library: RwLock::default(),
             config,
         };
-        Ok(Self { shared: Arc::new(shared), http, peers, loaded: watch::Sender::new(None) })
+        Ok(Self {
+            shared: Arc::new(shared),
+            http,
+            peers,
+            loaded: watch::Sender::new(None),
+        })
     }
 
     /// Where site, web seed and tracker are served.
     pub fn http_addr(&self) -> SocketAddr {
-        net::local_addrs(&self.http).first().copied().unwrap_or(self.shared.config.http)
+        net::local_addrs(&self.http)
+            .first()
+            .copied()
+            .unwrap_or(self.shared.config.http)
     }
 
     /// The same as a URL that works on this machine, with a trailing slash.
@@ -154,15 +169,31 @@ impl Bound {
 
     /// Loads, serves and follows changes until told to stop; connections are closed then within a second.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ServeError> {
-        let Self { shared, http, peers, loaded } = self;
+        let Self {
+            shared,
+            http,
+            peers,
+            loaded,
+        } = self;
         let _stop = shared.stop.clone().drop_guard();
-        let mut follower = Follower { shared: shared.clone(), loaded, seen: None, next_end: None };
+        let mut follower = Follower {
+            shared: shared.clone(),
+            loaded,
+            seen: None,
+            next_end: None,
+        };
         let skipped = tokio::select! {
             first = follower.load() => first?,
             () = shutdown.cancelled() => return Ok(()),
         };
+        if !shared.config.trusted_proxies.is_empty() && shared.config.external_addresses.is_empty()
+        {
+            tracing::warn!(
+                "behind a proxy the tracker can't tell our own address; name it with --external-address"
+            );
+        }
         let limits = &shared.config.limits;
-        let gate = Arc::new(Gate::new(limits.peers, limits.peers_per_address));
+        let gate = Arc::new(Gate::new(limits.peers, limits.peers_per_address, &[]));
         for listener in peers {
             let serving = shared.clone();
             shared.tasks.spawn(net::accept(
@@ -181,7 +212,13 @@ impl Bound {
                 },
             ));
         }
-        let gate = Arc::new(Gate::new(limits.http_connections, limits.http_connections_per_address));
+        let proxies = &shared.config.trusted_proxies;
+        let gate = Gate::new(
+            limits.http_connections,
+            limits.http_connections_per_address,
+            proxies,
+        );
+        let gate = Arc::new(gate);
         let router = http::router(shared.clone());
         for listener in http {
             let (serving, router) = (shared.clone(), router.clone());
@@ -208,7 +245,10 @@ impl Bound {
         }
         shared.stop.cancel();
         shared.tasks.close();
-        if tokio::time::timeout(STOP, shared.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(STOP, shared.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::debug!("{} tasks were still busy", shared.tasks.len());
         }
         tracing::debug!("counted: {}", shared.metrics.snapshot());
@@ -244,16 +284,25 @@ impl Follower {
             Source::Out(out) => Library::from_out(&out, &before, SystemTime::now()),
             Source::Torrents { files, data } => Ok(Library::from_torrents(&files, &data)),
         });
-        let Load { library, skipped, next_end } = load.await?;
+        let Load {
+            library,
+            skipped,
+            next_end,
+        } = load.await?;
         self.next_end = next_end;
-        if library.torrents().len() == 0 && matches!(self.shared.config.out, Source::Torrents { .. }) {
+        if library.torrents().len() == 0
+            && matches!(self.shared.config.out, Source::Torrents { .. })
+        {
             return Err(ServeError::NothingToServe);
         }
         self.shared.replace(library);
         self.loaded.send_if_modified(|loaded| match loaded {
             Some(loaded) => {
                 let torrents = self.shared.library().torrents().len();
-                *loaded = Loaded { torrents, skipped: skipped.clone() };
+                *loaded = Loaded {
+                    torrents,
+                    skipped: skipped.clone(),
+                };
                 true
             }
             None => false,
@@ -306,9 +355,15 @@ impl Follower {
             for torrent in torrents.filter(|torrent| all || !torrent.is_sound()) {
                 torrent.recheck();
             }
-            library.torrents().filter(|torrent| !torrent.is_sound()).count()
+            library
+                .torrents()
+                .filter(|torrent| !torrent.is_sound())
+                .count()
         });
-        self.shared.metrics.torrents_faulty_now.set(faulty.await as u64);
+        self.shared
+            .metrics
+            .torrents_faulty_now
+            .set(faulty.await as u64);
     }
 }
 

@@ -22,9 +22,18 @@ pub struct SwarmHandle(Mutex<Option<mpsc::WeakSender<Input>>>);
 /// What a peer's task tells.
 #[derive(Debug)]
 enum Input {
-    Join { key: u64, choked: watch::Sender<bool>, sent: Arc<AtomicU64> },
-    Interest { key: u64, interested: bool },
-    Leave { key: u64 },
+    Join {
+        key: u64,
+        choked: watch::Sender<bool>,
+        sent: Arc<AtomicU64>,
+    },
+    Interest {
+        key: u64,
+        interested: bool,
+    },
+    Leave {
+        key: u64,
+    },
 }
 
 /// A peer's membership in a swarm; it leaves when this goes.
@@ -50,7 +59,13 @@ impl SwarmHandle {
                 None => {
                     let (inbox, outlet) = mpsc::channel(INBOX);
                     *handle = Some(inbox.downgrade());
-                    tasks.spawn(run(outlet, Policy { slots, ..Policy::default() }));
+                    tasks.spawn(run(
+                        outlet,
+                        Policy {
+                            slots,
+                            ..Policy::default()
+                        },
+                    ));
                     inbox
                 }
             }
@@ -58,15 +73,32 @@ impl SwarmHandle {
         let (choke, choked) = watch::channel(true);
         let sent = Arc::new(AtomicU64::new(0));
         // While a sender lives, so does the task.
-        let _ = inbox.send(Input::Join { key, choked: choke, sent: sent.clone() }).await;
-        Membership { key, inbox, choked, sent }
+        let _ = inbox
+            .send(Input::Join {
+                key,
+                choked: choke,
+                sent: sent.clone(),
+            })
+            .await;
+        Membership {
+            key,
+            inbox,
+            choked,
+            sent,
+        }
     }
 }
 
 impl Membership {
     /// The peer wants something, or no longer.
     pub async fn interest(&self, interested: bool) {
-        let _ = self.inbox.send(Input::Interest { key: self.key, interested }).await;
+        let _ = self
+            .inbox
+            .send(Input::Interest {
+                key: self.key,
+                interested,
+            })
+            .await;
     }
 }
 
@@ -110,9 +142,22 @@ fn handle(members: &mut HashMap<u64, Member>, input: Input) {
     let now = Instant::now();
     match input {
         Input::Join { key, choked, sent } => {
-            let view =
-                PeerView { key, interest: (false, now), choked: (true, now), sent_this_turn: 0, sent: 0 };
-            members.insert(key, Member { view, choked, sent, sent_before_turn: 0 });
+            let view = PeerView {
+                key,
+                interest: (false, now),
+                choked: (true, now),
+                sent_this_turn: 0,
+                sent: 0,
+            };
+            members.insert(
+                key,
+                Member {
+                    view,
+                    choked,
+                    sent,
+                    sent_before_turn: 0,
+                },
+            );
         }
         Input::Interest { key, interested } => {
             if let Some(member) = members.get_mut(&key) {

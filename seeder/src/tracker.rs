@@ -30,12 +30,19 @@ pub async fn announce(
         Err(error) => return refuse(&shared, &error.to_string()),
     };
     let from = asker.ip(&headers, &shared.config.trusted_proxies);
-    let own = if is_seeded(&shared, &announce.swarm) { own_addrs(&shared, asker.local.ip()) } else { Vec::new() };
+    let own = if is_seeded(&shared, &announce.swarm) {
+        own_addrs(&shared, asker.local.ip(), from)
+    } else {
+        Vec::new()
+    };
     let reply = {
         let mut announces = shared.announces();
         let reply = announces.announce(Instant::now(), &announce, from, &own, rand::random());
         let counters = announces.counters();
-        shared.metrics.tracker_full.set(counters.address_full + counters.swarm_full);
+        shared
+            .metrics
+            .tracker_full
+            .set(counters.address_full + counters.swarm_full);
         reply
     };
     match reply {
@@ -48,7 +55,11 @@ pub async fn announce(
 }
 
 /// `/scrape`.
-pub async fn scrape(State(shared): State<Arc<Shared>>, method: Method, RawQuery(query): RawQuery) -> Response {
+pub async fn scrape(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    RawQuery(query): RawQuery,
+) -> Response {
     if let Some(response) = reply::other_method(&method) {
         return response;
     }
@@ -56,31 +67,46 @@ pub async fn scrape(State(shared): State<Arc<Shared>>, method: Method, RawQuery(
         Ok(swarms) => swarms,
         Err(error) => return refuse(&shared, &error.to_string()),
     };
-    let seeded: Vec<bool> = swarms.iter().map(|swarm| is_seeded(&shared, swarm)).collect();
+    let seeded: Vec<bool> = swarms
+        .iter()
+        .map(|swarm| is_seeded(&shared, swarm))
+        .collect();
     let counts: Vec<_> = {
         let mut announces = shared.announces();
         let found = swarms.into_iter().zip(seeded);
-        found.filter_map(|(swarm, seeded)| Some((swarm, announces.scrape(&swarm, seeded)?))).collect()
+        found
+            .filter_map(|(swarm, seeded)| Some((swarm, announces.scrape(&swarm, seeded)?)))
+            .collect()
     };
     shared.metrics.scrapes.add(1);
     answer(form::encode_scrape(&counts))
 }
 
 fn is_seeded(shared: &Shared, swarm: &SwarmHash) -> bool {
-    shared.library().by_swarm(swarm).is_some_and(|torrent| torrent.is_sound())
+    shared
+        .library()
+        .by_swarm(swarm)
+        .is_some_and(|torrent| torrent.is_sound())
 }
 
 /// Where an asker reaches our peer port: at the addresses we were told, or else where it reached us just
-/// now, unless peers are taken at one address alone.
-fn own_addrs(shared: &Shared, reached: IpAddr) -> Vec<SocketAddr> {
+/// now, unless peers are taken at one address alone. What is on this machine alone is told to this machine alone.
+fn own_addrs(shared: &Shared, reached: IpAddr, asker: IpAddr) -> Vec<SocketAddr> {
     let reached = reached.to_canonical();
     let external = &shared.config.external_addresses;
-    let ips = if external.is_empty() { std::slice::from_ref(&reached) } else { &external[..] };
+    let ips = if external.is_empty() {
+        std::slice::from_ref(&reached)
+    } else {
+        &external[..]
+    };
     let mut own = Vec::new();
     for listening in &shared.peer_addrs {
         for ip in ips.iter().filter(|ip| ip.is_ipv4() == listening.is_ipv4()) {
             let fixed = external.is_empty() && !listening.ip().is_unspecified();
-            own.push(SocketAddr::new(if fixed { listening.ip() } else { *ip }, listening.port()));
+            let ip = if fixed { listening.ip() } else { *ip };
+            if asker.is_loopback() || !ip.is_loopback() {
+                own.push(SocketAddr::new(ip, listening.port()));
+            }
         }
     }
     own

@@ -455,10 +455,11 @@ fn v2_files(info: &Value<'_>, name: &str) -> Result<Vec<FileEntry>, TorrentError
     let mut files = Vec::new();
     walk(tree, &mut Vec::new(), &mut files)?;
     // BEP 52: a lone file at the top that bears the torrent's name is a single-file torrent.
-    if let [file] = files.as_mut_slice() {
-        if file.path.len() == 1 && file.path[0] == name {
-            file.path.clear();
-        }
+    if let [file] = files.as_mut_slice()
+        && file.path.len() == 1
+        && file.path[0] == name
+    {
+        file.path.clear();
     }
     Ok(files)
 }
@@ -478,7 +479,7 @@ fn join_hybrid(
                 .next()
                 .filter(|twin| twin.path == file.path && twin.length == file.length);
             let twin = twin.ok_or(TorrentError::HybridMismatch)?;
-            let aligned = start % u64::from(piece_length.get()) == 0;
+            let aligned = start.is_multiple_of(u64::from(piece_length.get()));
             if file.length > 0 && !aligned {
                 return Err(TorrentError::HybridMismatch);
             }

@@ -292,9 +292,11 @@ mod tests {
         ));
     }
 
+    type Entries = BTreeMap<Vec<u8>, Node>;
+
     #[test]
     fn torrents_that_harm_are_refused_by_name() {
-        let info = |edit: &dyn Fn(&mut BTreeMap<Vec<u8>, Node>)| {
+        let info = |edit: &dyn Fn(&mut Entries)| {
             let mut entries = BTreeMap::from([
                 (b"length".to_vec(), Node::Integer(5)),
                 (b"name".to_vec(), "x".into()),

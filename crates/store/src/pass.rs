@@ -236,7 +236,7 @@ impl<'a> Pass<'a> {
                         piece.update(now);
                         position += now.len() as u64;
                         mine = later;
-                        if position % piece_length == 0 {
+                        if position.is_multiple_of(piece_length) {
                             found.pieces.push(PieceHash(piece.finalize_reset().into()));
                         }
                     }
@@ -252,7 +252,7 @@ impl<'a> Pass<'a> {
                     .fetch_add(length as u64, Ordering::Relaxed);
             }
         }
-        if self.want.pieces && range.end % piece_length != 0 {
+        if self.want.pieces && !range.end.is_multiple_of(piece_length) {
             found.pieces.push(PieceHash(piece.finalize().into()));
         }
         Ok(found)
@@ -356,7 +356,7 @@ impl OpenLeaf {
             let to_end = (LEAF - offset % LEAF).min(length - offset) as usize;
             let (now, later) = bytes.split_at(bytes.len().min(to_end));
             let whole = now.len() == to_end;
-            let starts = offset % LEAF == 0;
+            let starts = offset.is_multiple_of(LEAF);
             match self {
                 Self::None if starts && offset < owned_end && whole => out.push(merkle::leaf(now)),
                 Self::None if starts && offset < owned_end => {

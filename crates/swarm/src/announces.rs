@@ -90,7 +90,11 @@ struct Swarm {
 impl Announces {
     /// A store without swarms.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, swarms: HashMap::new(), counters: Counters::default() }
+        Self {
+            limits,
+            swarms: HashMap::new(),
+            counters: Counters::default(),
+        }
     }
 
     /// Sets the swarms that are tracked. Those that stay lose no peer; those that go are forgotten.
@@ -123,7 +127,11 @@ impl Announces {
         let mut random = SplitMix(seed);
         let asker = SocketAddr::new(from, announce.port.get());
         let complete = announce.left == Some(0);
-        let peers = if from.is_ipv4() { &mut swarm.v4 } else { &mut swarm.v6 };
+        let peers = if from.is_ipv4() {
+            &mut swarm.v4
+        } else {
+            &mut swarm.v6
+        };
         if announce.event == Event::Stopped {
             peers.remove(asker, announce.peer_id);
         } else {
@@ -131,7 +139,11 @@ impl Announces {
             if announce.event == Event::Completed && known == Some(false) {
                 swarm.downloaded = swarm.downloaded.saturating_add(1);
             }
-            let entry = Entry { addr: asker, peer_id: announce.peer_id, expires: now + self.limits.expiry };
+            let entry = Entry {
+                addr: asker,
+                peer_id: announce.peer_id,
+                expires: now + self.limits.expiry,
+            };
             if known.is_some() {
                 peers.enter(entry, complete);
             } else if peers.len() >= self.limits.peers_per_swarm {
@@ -144,18 +156,38 @@ impl Announces {
         }
         let mut given = Vec::new();
         if announce.event != Event::Stopped {
-            let wanted = announce.num_want.unwrap_or(self.limits.default_peers).min(self.limits.max_peers) as usize;
-            let own = own.iter().map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port()));
+            let wanted = announce
+                .num_want
+                .unwrap_or(self.limits.default_peers)
+                .min(self.limits.max_peers) as usize;
+            let own = own
+                .iter()
+                .map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port()));
             let reachable = own.filter(|addr| addr.is_ipv4() == from.is_ipv4() && *addr != asker);
-            given.extend(reachable.take(wanted).map(|addr| TrackerPeer { addr, peer_id: None }));
+            given.extend(reachable.take(wanted).map(|addr| TrackerPeer {
+                addr,
+                peer_id: None,
+            }));
             let ours: Vec<SocketAddr> = given.iter().map(|peer| peer.addr).collect();
             let others = |entry: &Entry| {
-                entry.addr != asker && entry.peer_id != announce.peer_id && !ours.contains(&entry.addr)
+                entry.addr != asker
+                    && entry.peer_id != announce.peer_id
+                    && !ours.contains(&entry.addr)
             };
             // Who has everything has no use for another who has.
-            peers.sample(wanted - given.len(), complete, others, &mut |below| random.below(below), &mut given);
+            peers.sample(
+                wanted - given.len(),
+                complete,
+                others,
+                &mut |below| random.below(below),
+                &mut given,
+            );
         }
-        let SwarmCounts { complete, incomplete, downloaded } = swarm.counts(!own.is_empty());
+        let SwarmCounts {
+            complete,
+            incomplete,
+            downloaded,
+        } = swarm.counts(!own.is_empty());
         Ok(AnnounceReply {
             interval: random.about(self.limits.interval),
             min_interval: self.limits.min_interval,
@@ -188,7 +220,10 @@ impl Announces {
 
     /// How many peers are known in all swarms.
     pub fn n_peers(&self) -> usize {
-        self.swarms.values().map(|swarm| swarm.v4.len() + swarm.v6.len()).sum()
+        self.swarms
+            .values()
+            .map(|swarm| swarm.v4.len() + swarm.v6.len())
+            .sum()
     }
 }
 

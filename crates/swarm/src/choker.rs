@@ -76,7 +76,10 @@ pub fn choose(now: Instant, peers: &[PeerView], policy: &Policy) -> Vec<Change> 
             (false, true) => serving.push(peer),
             // Requests may be under way when a peer stops wanting; it isn't cut off in the middle.
             (false, false) if since(peer.interest.1) >= policy.linger => {
-                changes.push(Change { key: peer.key, choke: true });
+                changes.push(Change {
+                    key: peer.key,
+                    choke: true,
+                });
             }
             (false | true, false) => {}
         }
@@ -84,36 +87,65 @@ pub fn choose(now: Instant, peers: &[PeerView], policy: &Policy) -> Vec<Change> 
     // Waiting began when the peer was choked or became interested, whichever was later.
     waiting.sort_by_key(|peer| (peer.interest.1.max(peer.choked.1), peer.key));
     // Those who go first stand first: their turn is over, and they have had most.
-    serving.sort_by_key(|peer| (Reverse(turn_is_over(now, peer, policy)), Reverse(peer.sent_this_turn), peer.key));
+    serving.sort_by_key(|peer| {
+        (
+            Reverse(turn_is_over(now, peer, policy)),
+            Reverse(peer.sent_this_turn),
+            peer.key,
+        )
+    });
     // More than the slots, as after a change of policy: the surplus goes.
     let mut leaving = serving.len().saturating_sub(policy.slots);
-    changes.extend(serving[..leaving].iter().map(|peer| Change { key: peer.key, choke: true }));
+    changes.extend(serving[..leaving].iter().map(|peer| Change {
+        key: peer.key,
+        choke: true,
+    }));
 
     let mut waiting = waiting.into_iter();
     let mut free = policy.slots.saturating_sub(serving.len());
     for peer in waiting.by_ref().take(free) {
-        changes.push(Change { key: peer.key, choke: false });
+        changes.push(Change {
+            key: peer.key,
+            choke: false,
+        });
         free -= 1;
     }
     if free > 0 {
         return changes;
     }
     let mut left: Vec<&PeerView> = waiting.collect();
-    while let Some(peer) = serving.get(leaving).filter(|peer| turn_is_over(now, peer, policy)) {
+    while let Some(peer) = serving
+        .get(leaving)
+        .filter(|peer| turn_is_over(now, peer, policy))
+    {
         if left.is_empty() {
             return changes;
         }
         let next = left.remove(0);
-        changes.push(Change { key: peer.key, choke: true });
-        changes.push(Change { key: next.key, choke: false });
+        changes.push(Change {
+            key: peer.key,
+            choke: true,
+        });
+        changes.push(Change {
+            key: next.key,
+            choke: false,
+        });
         leaving += 1;
     }
     let newcomer = left.iter().find(|peer| peer.sent == 0);
-    let somebody_just_came = serving.iter().any(|peer| since(peer.choked.1) < policy.newcomer_every);
+    let somebody_just_came = serving
+        .iter()
+        .any(|peer| since(peer.choked.1) < policy.newcomer_every);
     let richest = serving.get(leaving).filter(|peer| peer.sent_this_turn > 0);
     if let (Some(newcomer), false, Some(richest)) = (newcomer, somebody_just_came, richest) {
-        changes.push(Change { key: richest.key, choke: true });
-        changes.push(Change { key: newcomer.key, choke: false });
+        changes.push(Change {
+            key: richest.key,
+            choke: true,
+        });
+        changes.push(Change {
+            key: newcomer.key,
+            choke: false,
+        });
     }
     changes
 }
@@ -159,7 +191,13 @@ mod tests {
             Sated(s) => ((false, ago(s)), (false, ago(s + 1))),
             Idle => ((false, ago(50)), (true, ago(50))),
         };
-        PeerView { key, interest, choked, sent_this_turn: turn, sent: all }
+        PeerView {
+            key,
+            interest,
+            choked,
+            sent_this_turn: turn,
+            sent: all,
+        }
     }
 
     #[track_caller]
@@ -167,8 +205,17 @@ mod tests {
         let start = epoch();
         let views: Vec<_> = peers.iter().map(|peer| view(start, *peer)).collect();
         let changes = choose(start + Duration::from_secs(NOW), &views, &POLICY);
-        let keys = |choke| changes.iter().filter(|c| c.choke == choke).map(|c| c.key).collect::<Vec<_>>();
-        assert_eq!((keys(true), keys(false)), (choked.to_vec(), unchoked.to_vec()));
+        let keys = |choke| {
+            changes
+                .iter()
+                .filter(|c| c.choke == choke)
+                .map(|c| c.key)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (keys(true), keys(false)),
+            (choked.to_vec(), unchoked.to_vec())
+        );
     }
 
     use Is::*;
@@ -178,25 +225,62 @@ mod tests {
         check(&[], &[], &[]);
         check(&[(1, Idle, 0, 0)], &[], &[]);
         check(&[(1, Waiting(0), 0, 0)], &[], &[1]);
-        check(&[(1, Waiting(1), 0, 0), (2, Waiting(9), 0, 0), (3, Waiting(5), 0, 0)], &[], &[2, 3]);
+        check(
+            &[
+                (1, Waiting(1), 0, 0),
+                (2, Waiting(9), 0, 0),
+                (3, Waiting(5), 0, 0),
+            ],
+            &[],
+            &[2, 3],
+        );
         check(&[(1, Served(500), 0, 0), (2, Waiting(9), 0, 0)], &[], &[2]);
     }
 
     #[test]
     fn nobody_loses_a_slot_that_nobody_wants() {
-        check(&[(1, Served(500), 900, 900), (2, Served(500), 900, 900)], &[], &[]);
-        check(&[(1, Served(500), 900, 900), (2, Waiting(1), 0, 900)], &[], &[2]);
+        check(
+            &[(1, Served(500), 900, 900), (2, Served(500), 900, 900)],
+            &[],
+            &[],
+        );
+        check(
+            &[(1, Served(500), 900, 900), (2, Waiting(1), 0, 900)],
+            &[],
+            &[2],
+        );
     }
 
     #[test]
     fn a_turn_ends_with_quota_and_minute_or_with_two_minutes() {
         let wait = (9, Waiting(3), 0, 70);
-        check(&[(1, Served(59), 500, 500), (2, Served(70), 99, 500), wait], &[], &[]);
-        check(&[(1, Served(61), 500, 500), (2, Served(70), 99, 500), wait], &[1], &[9]);
-        check(&[(1, Served(61), 50, 500), (2, Served(121), 1, 500), wait], &[2], &[9]);
+        check(
+            &[(1, Served(59), 500, 500), (2, Served(70), 99, 500), wait],
+            &[],
+            &[],
+        );
+        check(
+            &[(1, Served(61), 500, 500), (2, Served(70), 99, 500), wait],
+            &[1],
+            &[9],
+        );
+        check(
+            &[(1, Served(61), 50, 500), (2, Served(121), 1, 500), wait],
+            &[2],
+            &[9],
+        );
         // Both turns are over, one waits: who has had more goes.
-        check(&[(1, Served(90), 500, 500), (2, Served(90), 600, 600), wait], &[2], &[9]);
-        let two = [(1, Served(90), 500, 500), (2, Served(90), 600, 600), wait, (8, Waiting(4), 0, 70)];
+        check(
+            &[(1, Served(90), 500, 500), (2, Served(90), 600, 600), wait],
+            &[2],
+            &[9],
+        );
+        let two = [
+            (1, Served(90), 500, 500),
+            (2, Served(90), 600, 600),
+            wait,
+            (8, Waiting(4), 0, 70),
+        ];
         check(&two, &[2, 1], &[8, 9]);
     }
 
@@ -204,22 +288,52 @@ mod tests {
     fn somebody_new_takes_the_place_of_who_had_most() {
         let new = (9, Waiting(1), 0, 0);
         let old = (8, Waiting(30), 0, 10);
-        check(&[(1, Served(20), 500, 500), (2, Served(30), 600, 600), old, new], &[2], &[9]);
+        check(
+            &[
+                (1, Served(20), 500, 500),
+                (2, Served(30), 600, 600),
+                old,
+                new,
+            ],
+            &[2],
+            &[9],
+        );
         // One every few seconds, or newcomers would chase each other out.
-        check(&[(1, Served(4), 500, 500), (2, Served(30), 600, 600), new], &[], &[]);
+        check(
+            &[(1, Served(4), 500, 500), (2, Served(30), 600, 600), new],
+            &[],
+            &[],
+        );
         // Those who have had nothing keep their place.
-        check(&[(1, Served(20), 0, 500), (2, Served(30), 0, 600), new], &[], &[]);
+        check(
+            &[(1, Served(20), 0, 500), (2, Served(30), 0, 600), new],
+            &[],
+            &[],
+        );
     }
 
     #[test]
     fn who_wants_nothing_holds_no_slot() {
-        check(&[(1, Sated(3), 5, 5), (2, Served(3), 5, 5), (3, Waiting(1), 0, 5)], &[], &[3]);
+        check(
+            &[
+                (1, Sated(3), 5, 5),
+                (2, Served(3), 5, 5),
+                (3, Waiting(1), 0, 5),
+            ],
+            &[],
+            &[3],
+        );
         check(&[(1, Sated(10), 5, 5)], &[1], &[]);
     }
 
     #[test]
     fn fewer_slots_than_before_choke_the_surplus() {
-        let peers = [(1, Served(3), 5, 5), (2, Served(3), 9, 9), (3, Served(3), 7, 7), (4, Waiting(2), 0, 5)];
+        let peers = [
+            (1, Served(3), 5, 5),
+            (2, Served(3), 9, 9),
+            (3, Served(3), 7, 7),
+            (4, Waiting(2), 0, 5),
+        ];
         check(&peers, &[2], &[]);
     }
 
@@ -227,7 +341,13 @@ mod tests {
     fn served_after(seconds: u64, rates: &[u64]) -> Vec<u64> {
         let start = epoch();
         let mut peers: Vec<_> = (0..rates.len() as u64)
-            .map(|key| PeerView { key, interest: (true, start), choked: (true, start), sent_this_turn: 0, sent: 0 })
+            .map(|key| PeerView {
+                key,
+                interest: (true, start),
+                choked: (true, start),
+                sent_this_turn: 0,
+                sent: 0,
+            })
             .collect();
         for second in 0..seconds {
             let now = start + Duration::from_secs(second);

@@ -19,7 +19,11 @@ pub struct Rate {
 impl Rate {
     /// Nothing yet.
     pub fn new(now: Instant) -> Self {
-        Self { began: now, seconds: [0; WINDOW], at: 0 }
+        Self {
+            began: now,
+            seconds: [0; WINDOW],
+            at: 0,
+        }
     }
 
     /// Something more has gone.
@@ -32,12 +36,18 @@ impl Rate {
     /// Bytes per second over the window, or over the time there was, where that is shorter.
     pub fn per_second(&mut self, now: Instant) -> u64 {
         self.advance(now);
-        let total = self.seconds.iter().fold(0u64, |sum, bytes| sum.saturating_add(*bytes));
+        let total = self
+            .seconds
+            .iter()
+            .fold(0u64, |sum, bytes| sum.saturating_add(*bytes));
         total / (self.at + 1).min(WINDOW as u64)
     }
 
     fn advance(&mut self, now: Instant) {
-        let second = now.checked_duration_since(self.began).unwrap_or(Duration::ZERO).as_secs();
+        let second = now
+            .checked_duration_since(self.began)
+            .unwrap_or(Duration::ZERO)
+            .as_secs();
         let passed = second.saturating_sub(self.at).min(WINDOW as u64);
         for step in 1..=passed {
             self.seconds[((second - passed + step) % WINDOW as u64) as usize] = 0;

@@ -37,7 +37,11 @@ impl Bitfield {
 
     /// No piece.
     pub fn none(n_pieces: u32) -> Self {
-        Self { bytes: vec![0; Self::byte_len(n_pieces)], n_pieces, count: 0 }
+        Self {
+            bytes: vec![0; Self::byte_len(n_pieces)],
+            n_pieces,
+            count: 0,
+        }
     }
 
     /// Every piece.
@@ -46,19 +50,33 @@ impl Bitfield {
         if let Some(last) = bytes.last_mut() {
             *last &= !spare_mask(n_pieces);
         }
-        Self { bytes, n_pieces, count: n_pieces }
+        Self {
+            bytes,
+            n_pieces,
+            count: n_pieces,
+        }
     }
 
     /// Reads the payload of a `bitfield` message.
     pub fn from_bytes(bytes: &[u8], n_pieces: u32) -> Result<Self, BadBitfield> {
         if bytes.len() != Self::byte_len(n_pieces) {
-            return Err(BadBitfield::WrongLength { bytes: bytes.len(), n_pieces });
+            return Err(BadBitfield::WrongLength {
+                bytes: bytes.len(),
+                n_pieces,
+            });
         }
-        if bytes.last().is_some_and(|last| last & spare_mask(n_pieces) != 0) {
+        if bytes
+            .last()
+            .is_some_and(|last| last & spare_mask(n_pieces) != 0)
+        {
             return Err(BadBitfield::SpareBits { n_pieces });
         }
         let count = bytes.iter().map(|byte| byte.count_ones()).sum();
-        Ok(Self { bytes: bytes.to_vec(), n_pieces, count })
+        Ok(Self {
+            bytes: bytes.to_vec(),
+            n_pieces,
+            count,
+        })
     }
 
     /// The payload of a `bitfield` message.

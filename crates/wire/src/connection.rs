@@ -19,6 +19,7 @@
 mod close;
 mod metadata;
 mod requests;
+mod session;
 mod timers;
 
 #[cfg(test)]
@@ -27,17 +28,15 @@ mod tests;
 pub use close::{CloseReason, ProtocolError};
 
 use crate::bitfield::Bitfield;
-use crate::decoder::Decoder;
 use crate::extended::metadata::MetadataMessage;
 use crate::extended::{self, ExtendedHandshake, UT_METADATA};
 use crate::handshake::{self, Handshake, Reserved};
-use crate::message::{FrameLimits, HashRange, Message, PIECE_HEADER};
+use crate::message::{HashRange, Message, PIECE_HEADER};
 use bytes::Bytes;
-use metadata::MetadataServer;
 use metainfo::geometry::{Block, Geometry, RawRequest};
-use metainfo::ids::{PeerId, PieceIndex, SwarmHash};
-use requests::{Requests, Taken};
-use std::collections::VecDeque;
+use metainfo::ids::{PeerId, SwarmHash};
+use requests::Taken;
+use session::{Has, Session};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use timers::{Timer, Timers};
@@ -156,45 +155,16 @@ pub struct Connection {
 #[derive(Debug)]
 enum Stage {
     /// The handshake is coming in.
-    Greeting { bytes: [u8; Handshake::LENGTH], filled: usize },
+    Greeting {
+        bytes: [u8; Handshake::LENGTH],
+        filled: usize,
+    },
     /// It has come; the shell is to say whether the torrent is served.
     Identified { theirs: Handshake, told: bool },
     /// Messages go both ways.
     Open(Box<Session>),
     /// Over; the shell is told once.
     Closed { reason: CloseReason, told: bool },
-}
-
-/// What there is once a torrent is agreed on.
-#[derive(Debug)]
-struct Session {
-    served: Served,
-    decoder: Decoder,
-    peer: Peer,
-    choked: bool,
-    requests: Requests,
-    metadata: MetadataServer,
-    hash_requests: VecDeque<HashRange>,
-    /// The interest the shell was last told of.
-    told_interest: bool,
-}
-
-/// What we know of the other side.
-#[derive(Debug)]
-struct Peer {
-    id: PeerId,
-    reserved: Reserved,
-    interested: bool,
-    has: Has,
-    extended: Option<ExtendedHandshake>,
-}
-
-/// The pieces of a peer: most have none or all, and cost no bits.
-#[derive(Debug)]
-enum Has {
-    None,
-    Some(Bitfield),
-    All,
 }
 
 impl Connection {
@@ -204,7 +174,10 @@ impl Connection {
         timers.set(Timer::Handshake, now + settings.handshake_timeout);
         Self {
             settings,
-            stage: Stage::Greeting { bytes: [0; Handshake::LENGTH], filled: 0 },
+            stage: Stage::Greeting {
+                bytes: [0; Handshake::LENGTH],
+                filled: 0,
+            },
             timers,
             control: Vec::new(),
             unsent: 0,
@@ -228,7 +201,8 @@ impl Connection {
                     self.greet();
                 }
                 Stage::Open(session) => {
-                    self.timers.set(Timer::Silence, now + self.settings.silence_timeout);
+                    self.timers
+                        .set(Timer::Silence, now + self.settings.silence_timeout);
                     match session.decoder.feed(&mut rest) {
                         Ok(Some(message)) => self.handle_message(message),
                         Ok(None) => {}
@@ -247,7 +221,8 @@ impl Connection {
         if self.unsent == 0 {
             self.timers.stop(Timer::Stall);
         } else {
-            self.timers.set(Timer::Stall, now + self.settings.stall_timeout);
+            self.timers
+                .set(Timer::Stall, now + self.settings.stall_timeout);
         }
     }
 
@@ -282,7 +257,10 @@ impl Connection {
         // BEP 52's upgrade: who came by the v1 hash of a hybrid and speaks v2 is answered with the v2 hash.
         // libtorrent 2.0 insists on it once it has heard of us in the v2 swarm as well; and a v2 bit that
         // nobody asked for makes some of its versions crash on v1 magnet links.
-        if let Some(v2) = served.v2.filter(|v2| theirs.reserved.v2() || theirs.swarm == *v2) {
+        if let Some(v2) = served
+            .v2
+            .filter(|v2| theirs.reserved.v2() || theirs.swarm == *v2)
+        {
             ours.reserved = ours.reserved.with_v2();
             ours.swarm = v2;
         }
@@ -292,7 +270,9 @@ impl Connection {
         if theirs.reserved.fast() {
             self.send(&Message::HaveAll);
         } else if n_pieces > 0 {
-            self.send(&Message::Bitfield(Bitfield::all(n_pieces).as_bytes().to_vec().into()));
+            self.send(&Message::Bitfield(
+                Bitfield::all(n_pieces).as_bytes().to_vec().into(),
+            ));
         }
         if theirs.reserved.extended() {
             let handshake = ExtendedHandshake {
@@ -305,27 +285,15 @@ impl Connection {
                 upload_only: true,
             };
             let payload = handshake.encode().into();
-            self.send(&Message::Extended { id: extended::HANDSHAKE_ID, payload });
+            self.send(&Message::Extended {
+                id: extended::HANDSHAKE_ID,
+                payload,
+            });
         }
-        let limits = FrameLimits { bitfield: Bitfield::byte_len(n_pieces) as u32, ..FrameLimits::default() };
-        self.stage = Stage::Open(Box::new(Session {
-            decoder: Decoder::new(limits),
-            peer: Peer {
-                id: theirs.peer_id,
-                reserved: theirs.reserved,
-                interested: false,
-                has: Has::None,
-                extended: None,
-            },
-            served,
-            choked: true,
-            requests: Requests::default(),
-            metadata: MetadataServer::default(),
-            hash_requests: VecDeque::new(),
-            told_interest: false,
-        }));
+        self.stage = Stage::Open(Box::new(Session::new(served, &theirs)));
         self.timers.stop(Timer::Handshake);
-        self.timers.set(Timer::Silence, now + self.settings.silence_timeout);
+        self.timers
+            .set(Timer::Silence, now + self.settings.silence_timeout);
     }
 
     /// The torrent isn't served.
@@ -422,7 +390,10 @@ impl Connection {
                     return None;
                 }
                 self.tally.blocks += blocks.len() as u64;
-                self.tally.block_bytes += blocks.iter().map(|block| u64::from(block.length())).sum::<u64>();
+                self.tally.block_bytes += blocks
+                    .iter()
+                    .map(|block| u64::from(block.length()))
+                    .sum::<u64>();
                 self.count_out(now, bytes);
                 Some(Output::Read(blocks))
             }
@@ -453,12 +424,20 @@ impl Connection {
 
     /// Who the peer says it is, once the torrent is agreed on.
     pub fn peer_id(&self) -> Option<PeerId> {
-        if let Stage::Open(session) = &self.stage { Some(session.peer.id) } else { None }
+        if let Stage::Open(session) = &self.stage {
+            Some(session.peer.id)
+        } else {
+            None
+        }
     }
 
     /// The peer's extension handshake, once it has come.
     pub fn peer_extensions(&self) -> Option<&ExtendedHandshake> {
-        if let Stage::Open(session) = &self.stage { session.peer.extended.as_ref() } else { None }
+        if let Stage::Open(session) = &self.stage {
+            session.peer.extended.as_ref()
+        } else {
+            None
+        }
     }
 
     /// How many pieces the peer has said it has.
@@ -488,8 +467,15 @@ impl Connection {
             return;
         }
         match Handshake::decode(bytes) {
-            Ok(theirs) if theirs.peer_id == self.settings.peer_id => self.fail(ProtocolError::SelfConnection),
-            Ok(theirs) => self.stage = Stage::Identified { theirs, told: false },
+            Ok(theirs) if theirs.peer_id == self.settings.peer_id => {
+                self.fail(ProtocolError::SelfConnection)
+            }
+            Ok(theirs) => {
+                self.stage = Stage::Identified {
+                    theirs,
+                    told: false,
+                }
+            }
             Err(handshake::NotBitTorrent) => self.fail(ProtocolError::NotBitTorrent),
         }
     }
@@ -600,17 +586,28 @@ impl Connection {
                 Err(_) => self.tally.malformed_extended += 1,
             },
             OUR_UT_METADATA => {
-                let Some(their_id) = session.peer.extended.as_ref().and_then(|e| e.id_of(UT_METADATA)) else {
+                let Some(their_id) = session
+                    .peer
+                    .extended
+                    .as_ref()
+                    .and_then(|e| e.id_of(UT_METADATA))
+                else {
                     self.tally.malformed_extended += 1;
                     return;
                 };
                 match MetadataMessage::decode(payload) {
                     Ok(MetadataMessage::Request { piece }) => {
                         let repeats = self.settings.metadata_repeats;
-                        if !session.metadata.push(piece, &session.served.metadata, repeats) {
+                        if !session
+                            .metadata
+                            .push(piece, &session.served.metadata, repeats)
+                        {
                             self.tally.refused_metadata += 1;
                             let payload = MetadataMessage::Reject { piece }.encode().into();
-                            self.send(&Message::Extended { id: their_id, payload });
+                            self.send(&Message::Extended {
+                                id: their_id,
+                                payload,
+                            });
                         }
                     }
                     Ok(MetadataMessage::Data { .. } | MetadataMessage::Reject { .. }) => {}
@@ -621,14 +618,9 @@ impl Connection {
         }
     }
 
-    /// A peer that has everything and wants nothing is let go, once it has said what it wanted to know.
+    /// A peer that is through with us is let go.
     fn part_from_seed(&mut self) {
-        let Stage::Open(session) = &self.stage else {
-            return;
-        };
-        let n_pieces = session.served.geometry.n_pieces();
-        let complete = n_pieces > 0 && session.peer.n_pieces(n_pieces) == n_pieces;
-        if complete && !session.peer.interested && session.metadata.is_idle() && session.requests.is_empty() {
+        if matches!(&self.stage, Stage::Open(session) if session.is_done()) {
             self.end(CloseReason::BothSeeds);
         }
     }
@@ -639,9 +631,11 @@ impl Connection {
 
     fn count_out(&mut self, now: Instant, bytes: usize) {
         self.unsent += bytes;
-        self.timers.set(Timer::KeepAlive, now + self.settings.keep_alive);
+        self.timers
+            .set(Timer::KeepAlive, now + self.settings.keep_alive);
         if !self.timers.is_set(Timer::Stall) {
-            self.timers.set(Timer::Stall, now + self.settings.stall_timeout);
+            self.timers
+                .set(Timer::Stall, now + self.settings.stall_timeout);
         }
     }
 
@@ -652,73 +646,11 @@ impl Connection {
 
     fn end(&mut self, reason: CloseReason) {
         if !matches!(self.stage, Stage::Closed { .. }) {
-            self.stage = Stage::Closed { reason, told: false };
+            self.stage = Stage::Closed {
+                reason,
+                told: false,
+            };
             self.timers = Timers::default();
-        }
-    }
-}
-
-impl Session {
-    /// The name of a message whose extension wasn't agreed on.
-    fn not_agreed(&self, message: &Message) -> Option<&'static str> {
-        let reserved = self.peer.reserved;
-        match message {
-            Message::HaveAll if !reserved.fast() => Some("have all"),
-            Message::HaveNone if !reserved.fast() => Some("have none"),
-            Message::Suggest { .. } if !reserved.fast() => Some("suggest"),
-            Message::Reject(_) if !reserved.fast() => Some("reject"),
-            Message::AllowedFast { .. } if !reserved.fast() => Some("allowed fast"),
-            Message::Extended { .. } if !reserved.extended() => Some("extended"),
-            Message::HashRequest(_) | Message::Hashes { .. } | Message::HashReject(_) if self.served.v2.is_none() => {
-                Some("hashes")
-            }
-            _ => None,
-        }
-    }
-
-    fn handle_have(&mut self, piece: u32) -> Result<(), ProtocolError> {
-        let geometry = &self.served.geometry;
-        let piece = geometry.piece(piece).ok_or(ProtocolError::NoSuchPiece(piece))?;
-        self.peer.add(piece, geometry.n_pieces());
-        Ok(())
-    }
-
-    fn handle_bitfield(&mut self, bits: &[u8]) -> Result<(), ProtocolError> {
-        let field = Bitfield::from_bytes(bits, self.served.geometry.n_pieces())?;
-        self.peer.has = match field.count() {
-            0 => Has::None,
-            _ if field.is_complete() => Has::All,
-            _ => Has::Some(field),
-        };
-        Ok(())
-    }
-
-    fn next_metadata(&mut self, tally: &mut Tally) -> Option<Message> {
-        let id = self.peer.extended.as_ref()?.id_of(UT_METADATA)?;
-        let payload = self.metadata.pop(&self.served.metadata)?.encode().into();
-        tally.metadata_pieces += 1;
-        Some(Message::Extended { id, payload })
-    }
-}
-
-impl Peer {
-    fn add(&mut self, piece: PieceIndex, n_pieces: u32) {
-        if let Has::None = self.has {
-            self.has = Has::Some(Bitfield::none(n_pieces));
-        }
-        if let Has::Some(field) = &mut self.has {
-            field.set(piece);
-            if field.is_complete() {
-                self.has = Has::All;
-            }
-        }
-    }
-
-    fn n_pieces(&self, of: u32) -> u32 {
-        match &self.has {
-            Has::None => 0,
-            Has::Some(field) => field.count(),
-            Has::All => of,
         }
     }
 }

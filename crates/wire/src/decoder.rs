@@ -17,7 +17,10 @@ const PREFIX: usize = 4;
 impl Decoder {
     /// A decoder that takes frames up to these limits.
     pub fn new(limits: FrameLimits) -> Self {
-        Self { limits, partial: Vec::new() }
+        Self {
+            limits,
+            partial: Vec::new(),
+        }
     }
 
     /// Takes bytes from the front of `input` until a message is whole. `None` means that all of the input
@@ -40,7 +43,11 @@ impl Decoder {
         loop {
             let known = frame_end(&self.limits, &self.partial)?;
             // With the prefix and the message's number, the frame's end is known and allowed.
-            let wanted = known.unwrap_or(if self.partial.len() < PREFIX { PREFIX } else { PREFIX + 1 });
+            let wanted = known.unwrap_or(if self.partial.len() < PREFIX {
+                PREFIX
+            } else {
+                PREFIX + 1
+            });
             let take = wanted.saturating_sub(self.partial.len()).min(input.len());
             let (taken, rest) = input.split_at(take);
             self.partial.extend_from_slice(taken);
@@ -102,21 +109,57 @@ mod tests {
             let bytewise: Vec<&[u8]> = bytes.chunks(1).collect();
             assert_eq!(decode_all(&mut Decoder::default(), &bytewise), Err(error));
         };
-        check(b"\xff\xff\xff\xff\x07", DecodeError::BadLength { id: 7, length: u32::MAX });
-        check(b"\x80\x00\x00\x01\x00", DecodeError::BadLength { id: 0, length: 0x8000_0001 });
-        check(b"\x00\x02\x00\x0a\x07", DecodeError::BadLength { id: 7, length: 131_082 });
-        check(b"\x00\x00\x00\x0e\x06", DecodeError::BadLength { id: 6, length: 14 });
-        check(b"\x00\x00\x00\x01\x14", DecodeError::BadLength { id: 20, length: 1 });
-        check(b"\x00\x00\x00\x01\x63", DecodeError::UnknownMessage { id: 99 });
+        check(
+            b"\xff\xff\xff\xff\x07",
+            DecodeError::BadLength {
+                id: 7,
+                length: u32::MAX,
+            },
+        );
+        check(
+            b"\x80\x00\x00\x01\x00",
+            DecodeError::BadLength {
+                id: 0,
+                length: 0x8000_0001,
+            },
+        );
+        check(
+            b"\x00\x02\x00\x0a\x07",
+            DecodeError::BadLength {
+                id: 7,
+                length: 131_082,
+            },
+        );
+        check(
+            b"\x00\x00\x00\x0e\x06",
+            DecodeError::BadLength { id: 6, length: 14 },
+        );
+        check(
+            b"\x00\x00\x00\x01\x14",
+            DecodeError::BadLength { id: 20, length: 1 },
+        );
+        check(
+            b"\x00\x00\x00\x01\x63",
+            DecodeError::UnknownMessage { id: 99 },
+        );
     }
 
     #[test]
     fn a_bitfield_is_bounded_by_the_torrent() {
-        let limits = FrameLimits { bitfield: 3, extended: 10 };
+        let limits = FrameLimits {
+            bitfield: 3,
+            extended: 10,
+        };
         let mut decoder = Decoder::new(limits);
-        assert_eq!(decode_all(&mut decoder, &[b"\0\0\0\x04\x05\xff\xff\xff"]).map(|m| m.len()), Ok(1));
+        assert_eq!(
+            decode_all(&mut decoder, &[b"\0\0\0\x04\x05\xff\xff\xff"]).map(|m| m.len()),
+            Ok(1)
+        );
         let error = DecodeError::BadLength { id: 5, length: 5 };
-        assert_eq!(decode_all(&mut decoder, &[b"\0\0\0\x05\x05\xff\xff\xff\xff"]), Err(error));
+        assert_eq!(
+            decode_all(&mut decoder, &[b"\0\0\0\x05\x05\xff\xff\xff\xff"]),
+            Err(error)
+        );
     }
 
     proptest! {

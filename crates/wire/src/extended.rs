@@ -19,7 +19,11 @@ const MAX_NAME: usize = 64;
 /// The longest client name kept.
 const MAX_CLIENT: usize = 64;
 
-const LIMITS: Limits = Limits { bytes: 64 << 10, depth: 8, values: 1000 };
+const LIMITS: Limits = Limits {
+    bytes: 64 << 10,
+    depth: 8,
+    values: 1000,
+};
 
 /// What one side says of itself. Everything is optional on the wire; what is unusable reads as absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,14 +47,21 @@ pub struct ExtendedHandshake {
 impl ExtendedHandshake {
     /// The number that messages of this extension must carry, where the sender takes them.
     pub fn id_of(&self, extension: &str) -> Option<u8> {
-        self.extensions.get(extension).copied().filter(|id| *id != HANDSHAKE_ID)
+        self.extensions
+            .get(extension)
+            .copied()
+            .filter(|id| *id != HANDSHAKE_ID)
     }
 
     /// The payload of an [`crate::message::Message::Extended`] with number 0.
     pub fn encode(&self) -> Vec<u8> {
         let mut entries = vec![(
             "m",
-            Node::dict(self.extensions.iter().map(|(name, id)| (name.as_str(), Node::from(i64::from(*id))))),
+            Node::dict(
+                self.extensions
+                    .iter()
+                    .map(|(name, id)| (name.as_str(), Node::from(i64::from(*id)))),
+            ),
         )];
         let mut number = |key, value: Option<u32>| {
             if let Some(value) = value {
@@ -76,26 +87,40 @@ impl ExtendedHandshake {
     pub fn decode(payload: &[u8]) -> Result<Self, BencodeError> {
         let (value, _) = bencode::decode_prefix(payload, &LIMITS)?;
         let number = |key| value.get(key).and_then(Value::as_int);
-        let extensions = value.get("m").and_then(Value::as_dict).into_iter().flatten();
+        let extensions = value
+            .get("m")
+            .and_then(Value::as_dict)
+            .into_iter()
+            .flatten();
         Ok(Self {
             extensions: extensions
                 .filter_map(|(name, id)| {
-                    let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= MAX_NAME)?;
+                    let name = std::str::from_utf8(name)
+                        .ok()
+                        .filter(|name| name.len() <= MAX_NAME)?;
                     Some((name.to_owned(), u8::try_from(id.as_int()?).ok()?))
                 })
                 .take(MAX_EXTENSIONS)
                 .collect(),
-            client: value
-                .get("v")
-                .and_then(Value::as_bytes)
-                .map(|name| String::from_utf8_lossy(&name[..name.len().min(MAX_CLIENT)]).into_owned()),
-            port: number("p").and_then(|n| u16::try_from(n).ok()).filter(|port| *port != 0),
-            request_queue: number("reqq").and_then(|n| u32::try_from(n).ok()).filter(|n| *n != 0),
-            metadata_size: number("metadata_size").and_then(|n| u32::try_from(n).ok()).filter(|n| *n != 0),
-            your_ip: value.get("yourip").and_then(Value::as_bytes).and_then(|bytes| {
-                let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from).ok();
-                v4.or_else(|| <[u8; 16]>::try_from(bytes).map(IpAddr::from).ok())
+            client: value.get("v").and_then(Value::as_bytes).map(|name| {
+                String::from_utf8_lossy(&name[..name.len().min(MAX_CLIENT)]).into_owned()
             }),
+            port: number("p")
+                .and_then(|n| u16::try_from(n).ok())
+                .filter(|port| *port != 0),
+            request_queue: number("reqq")
+                .and_then(|n| u32::try_from(n).ok())
+                .filter(|n| *n != 0),
+            metadata_size: number("metadata_size")
+                .and_then(|n| u32::try_from(n).ok())
+                .filter(|n| *n != 0),
+            your_ip: value
+                .get("yourip")
+                .and_then(Value::as_bytes)
+                .and_then(|bytes| {
+                    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from).ok();
+                    v4.or_else(|| <[u8; 16]>::try_from(bytes).map(IpAddr::from).ok())
+                }),
             upload_only: number("upload_only") == Some(1),
         })
     }
@@ -110,8 +135,14 @@ mod tests {
     fn unusable_values_read_as_absent() {
         let check = |bytes: &[u8]| ExtendedHandshake::decode(bytes).unwrap();
         assert_eq!(check(b"de"), ExtendedHandshake::default());
-        assert_eq!(check(b"d1:m0:1:pi70000e4:reqqi-1e6:yourip3:abce"), ExtendedHandshake::default());
-        assert_eq!(check(b"d1:md1:ai300e1:bi-1e1:c0:ee"), ExtendedHandshake::default());
+        assert_eq!(
+            check(b"d1:m0:1:pi70000e4:reqqi-1e6:yourip3:abce"),
+            ExtendedHandshake::default()
+        );
+        assert_eq!(
+            check(b"d1:md1:ai300e1:bi-1e1:c0:ee"),
+            ExtendedHandshake::default()
+        );
         assert!(ExtendedHandshake::decode(b"d1:md").is_err());
         let off = check(b"d1:md11:ut_metadatai0eee");
         assert_eq!(off.id_of(UT_METADATA), None);

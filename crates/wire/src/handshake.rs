@@ -113,7 +113,11 @@ impl Handshake {
         swarm.copy_from_slice(&rest[8..28]);
         let mut peer_id = [0; 20];
         peer_id.copy_from_slice(&rest[28..]);
-        Ok(Self { reserved: Reserved(reserved), swarm: SwarmHash(swarm), peer_id: PeerId(peer_id) })
+        Ok(Self {
+            reserved: Reserved(reserved),
+            swarm: SwarmHash(swarm),
+            peer_id: PeerId(peer_id),
+        })
     }
 }
 

@@ -12,7 +12,11 @@ use metainfo::merkle;
 const MAX_LENGTH: u32 = 512;
 
 /// The hashes for [`crate::message::Message::Hashes`], or `None` where the request is to be rejected.
-pub fn answer(range: &HashRange, piece_layer: &[MerkleHash], piece_length: PieceLength) -> Option<Bytes> {
+pub fn answer(
+    range: &HashRange,
+    piece_layer: &[MerkleHash],
+    piece_length: PieceLength,
+) -> Option<Bytes> {
     let base_layer = (piece_length.get() / BLOCK_LENGTH).checked_ilog2()?;
     let width = piece_layer.len().checked_next_power_of_two()?;
     let (index, length) = (range.index as usize, range.length as usize);
@@ -28,13 +32,20 @@ pub fn answer(range: &HashRange, piece_layer: &[MerkleHash], piece_length: Piece
     // The layers under the root of what was asked for can be made from it; uncles are needed from there on,
     // up to the children of the file's root.
     let levels = length.ilog2();
-    let uncles = range.proof_layers.saturating_add(1).saturating_sub(levels).min(width.ilog2() - levels);
+    let uncles = range
+        .proof_layers
+        .saturating_add(1)
+        .saturating_sub(levels)
+        .min(width.ilog2() - levels);
     let mut at = index;
     for level in 0..levels + uncles {
         if level >= levels {
             hashes.push(layer[at ^ 1]);
         }
-        layer = layer.chunks_exact(2).map(|pair| merkle::join(pair[0], pair[1])).collect();
+        layer = layer
+            .chunks_exact(2)
+            .map(|pair| merkle::join(pair[0], pair[1]))
+            .collect();
         at /= 2;
     }
     Some(hashes.iter().flat_map(|hash| hash.0).collect())
@@ -46,20 +57,36 @@ mod tests {
 
     fn layer(n: u8) -> (PieceLength, Vec<MerkleHash>, MerkleHash) {
         let piece_length = PieceLength::power_of_two(32 * 1024).unwrap();
-        let leaves: Vec<_> = (0..n).flat_map(|i| [merkle::leaf(&[i]), merkle::leaf(&[i, i])]).collect();
-        (piece_length, merkle::piece_layer(&leaves, piece_length), merkle::root(&leaves))
+        let leaves: Vec<_> = (0..n)
+            .flat_map(|i| [merkle::leaf(&[i]), merkle::leaf(&[i, i])])
+            .collect();
+        (
+            piece_length,
+            merkle::piece_layer(&leaves, piece_length),
+            merkle::root(&leaves),
+        )
     }
 
     /// Climbs from the hashes asked for to the root, as a receiver does.
     fn climb(hashes: &[u8], index: u32, length: u32) -> MerkleHash {
-        let mut hashes: Vec<_> = hashes.chunks_exact(32).map(|h| MerkleHash::from_slice(h).unwrap()).collect();
+        let mut hashes: Vec<_> = hashes
+            .chunks_exact(32)
+            .map(|h| MerkleHash::from_slice(h).unwrap())
+            .collect();
         let uncles = hashes.split_off(length as usize);
         while hashes.len() > 1 {
-            hashes = hashes.chunks_exact(2).map(|pair| merkle::join(pair[0], pair[1])).collect();
+            hashes = hashes
+                .chunks_exact(2)
+                .map(|pair| merkle::join(pair[0], pair[1]))
+                .collect();
         }
         let mut at = index / length;
         uncles.iter().fold(hashes[0], |node, uncle| {
-            let joined = if at % 2 == 0 { merkle::join(node, *uncle) } else { merkle::join(*uncle, node) };
+            let joined = if at.is_multiple_of(2) {
+                merkle::join(node, *uncle)
+            } else {
+                merkle::join(*uncle, node)
+            };
             at /= 2;
             joined
         })
@@ -70,11 +97,24 @@ mod tests {
         for n in 2..20u8 {
             let (piece_length, layer, root) = layer(n);
             let width = layer.len().next_power_of_two() as u32;
-            for length in (1..6).map(|bits| 1 << bits).filter(|length| *length <= width) {
+            for length in (1..6)
+                .map(|bits| 1 << bits)
+                .filter(|length| *length <= width)
+            {
                 for index in (0..width).step_by(length as usize) {
-                    let range = HashRange { root, base_layer: 1, index, length, proof_layers: 30 };
+                    let range = HashRange {
+                        root,
+                        base_layer: 1,
+                        index,
+                        length,
+                        proof_layers: 30,
+                    };
                     let hashes = answer(&range, &layer, piece_length).unwrap();
-                    assert_eq!(climb(&hashes, index, length), root, "{n} pieces, {length} from {index}");
+                    assert_eq!(
+                        climb(&hashes, index, length),
+                        root,
+                        "{n} pieces, {length} from {index}"
+                    );
                 }
             }
         }
@@ -84,18 +124,36 @@ mod tests {
     fn only_as_many_uncles_as_asked_for() {
         let (piece_length, layer, root) = layer(16);
         let count = |length, proof_layers| {
-            let range = HashRange { root, base_layer: 1, index: 0, length, proof_layers };
+            let range = HashRange {
+                root,
+                base_layer: 1,
+                index: 0,
+                length,
+                proof_layers,
+            };
             answer(&range, &layer, piece_length).unwrap().len() / 32
         };
-        assert_eq!([count(2, 0), count(2, 1), count(2, 3), count(2, 9)], [2, 3, 5, 5]);
-        assert_eq!([count(4, 0), count(4, 1), count(4, 2), count(4, 3)], [4, 4, 5, 6]);
+        assert_eq!(
+            [count(2, 0), count(2, 1), count(2, 3), count(2, 9)],
+            [2, 3, 5, 5]
+        );
+        assert_eq!(
+            [count(4, 0), count(4, 1), count(4, 2), count(4, 3)],
+            [4, 4, 5, 6]
+        );
     }
 
     #[test]
     fn what_cannot_be_proved_is_not_answered() {
         let (piece_length, layer, root) = layer(5);
         let check = |base_layer, index, length| {
-            let range = HashRange { root, base_layer, index, length, proof_layers: u32::MAX - 1 };
+            let range = HashRange {
+                root,
+                base_layer,
+                index,
+                length,
+                proof_layers: u32::MAX - 1,
+            };
             assert_eq!(answer(&range, &layer, piece_length), None, "{range:?}");
         };
         check(0, 0, 2);

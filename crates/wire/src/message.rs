@@ -146,7 +146,10 @@ pub struct FrameLimits {
 impl Default for FrameLimits {
     /// Enough for the largest torrents and extension messages in use.
     fn default() -> Self {
-        Self { bitfield: 1024 * 1024, extended: 64 * 1024 }
+        Self {
+            bitfield: 1024 * 1024,
+            extended: 64 * 1024,
+        }
     }
 }
 
@@ -158,7 +161,12 @@ impl FrameLimits {
     /// Whether a message of this number may have this length prefix (which counts the number itself).
     pub fn check(&self, id: u8, length: u32) -> Result<(), DecodeError> {
         let allowed = match id {
-            id::CHOKE | id::UNCHOKE | id::INTERESTED | id::NOT_INTERESTED | id::HAVE_ALL | id::HAVE_NONE => 1..=1,
+            id::CHOKE
+            | id::UNCHOKE
+            | id::INTERESTED
+            | id::NOT_INTERESTED
+            | id::HAVE_ALL
+            | id::HAVE_NONE => 1..=1,
             id::PORT => 3..=3,
             id::HAVE | id::SUGGEST | id::ALLOWED_FAST => 5..=5,
             id::REQUEST | id::CANCEL | id::REJECT => 13..=13,
@@ -169,13 +177,19 @@ impl FrameLimits {
             id::HASHES => 1 + HASH_RANGE..=1 + HASH_RANGE + MAX_HASHES,
             _ => return Err(DecodeError::UnknownMessage { id }),
         };
-        if allowed.contains(&length) { Ok(()) } else { Err(DecodeError::BadLength { id, length }) }
+        if allowed.contains(&length) {
+            Ok(())
+        } else {
+            Err(DecodeError::BadLength { id, length })
+        }
     }
 
     /// The longest frame of all, its length prefix included: what a decoder may have to hold.
     pub fn longest(&self) -> usize {
-        let longest =
-            (self.bitfield + 1).max(9 + Block::MAX_LENGTH).max(self.extended + 2).max(1 + HASH_RANGE + MAX_HASHES);
+        let longest = (self.bitfield + 1)
+            .max(9 + Block::MAX_LENGTH)
+            .max(self.extended + 2)
+            .max(1 + HASH_RANGE + MAX_HASHES);
         4 + longest as usize
     }
 }
@@ -228,7 +242,10 @@ impl Message {
         let Some((&id, body)) = frame.split_first() else {
             return Ok(Self::KeepAlive);
         };
-        let bad_length = DecodeError::BadLength { id, length: frame.len() as u32 };
+        let bad_length = DecodeError::BadLength {
+            id,
+            length: frame.len() as u32,
+        };
         let mut fields = Fields(body);
         let message = match id {
             id::CHOKE => Some(Self::Choke),
@@ -241,7 +258,11 @@ impl Message {
             id::PIECE => fields
                 .u32()
                 .zip(fields.u32())
-                .map(|(piece, begin)| Self::Piece { piece, begin, data: fields.rest() }),
+                .map(|(piece, begin)| Self::Piece {
+                    piece,
+                    begin,
+                    data: fields.rest(),
+                }),
             id::CANCEL => fields.request().map(Self::Cancel),
             id::PORT => fields.take().map(u16::from_be_bytes).map(Self::Port),
             id::SUGGEST => fields.u32().map(|piece| Self::Suggest { piece }),
@@ -249,9 +270,15 @@ impl Message {
             id::HAVE_NONE => Some(Self::HaveNone),
             id::REJECT => fields.request().map(Self::Reject),
             id::ALLOWED_FAST => fields.u32().map(|piece| Self::AllowedFast { piece }),
-            id::EXTENDED => fields.take::<1>().map(|[id]| Self::Extended { id, payload: fields.rest() }),
+            id::EXTENDED => fields.take::<1>().map(|[id]| Self::Extended {
+                id,
+                payload: fields.rest(),
+            }),
             id::HASH_REQUEST => fields.range().map(Self::HashRequest),
-            id::HASHES => fields.range().map(|range| Self::Hashes { range, hashes: fields.rest() }),
+            id::HASHES => fields.range().map(|range| Self::Hashes {
+                range,
+                hashes: fields.rest(),
+            }),
             id::HASH_REJECT => fields.range().map(Self::HashReject),
             _ => return Err(DecodeError::UnknownMessage { id }),
         };
@@ -318,7 +345,11 @@ impl Fields<'_> {
     }
 
     fn request(&mut self) -> Option<RawRequest> {
-        Some(RawRequest { piece: self.u32()?, begin: self.u32()?, length: self.u32()? })
+        Some(RawRequest {
+            piece: self.u32()?,
+            begin: self.u32()?,
+            length: self.u32()?,
+        })
     }
 
     fn range(&mut self) -> Option<HashRange> {
@@ -348,7 +379,9 @@ impl fmt::Debug for Message {
             Self::Have { piece } => write!(f, "Have({piece})"),
             Self::Bitfield(bits) => write!(f, "Bitfield({} bytes)", bits.len()),
             Self::Request(raw) => write!(f, "Request({}, {}+{})", raw.piece, raw.begin, raw.length),
-            Self::Piece { piece, begin, data } => write!(f, "Piece({piece}, {begin}+{})", data.len()),
+            Self::Piece { piece, begin, data } => {
+                write!(f, "Piece({piece}, {begin}+{})", data.len())
+            }
             Self::Cancel(raw) => write!(f, "Cancel({}, {}+{})", raw.piece, raw.begin, raw.length),
             Self::Port(port) => write!(f, "Port({port})"),
             Self::Suggest { piece } => write!(f, "Suggest({piece})"),
@@ -358,7 +391,9 @@ impl fmt::Debug for Message {
             Self::AllowedFast { piece } => write!(f, "AllowedFast({piece})"),
             Self::Extended { id, payload } => write!(f, "Extended({id}, {} bytes)", payload.len()),
             Self::HashRequest(range) => write!(f, "HashRequest({range:?})"),
-            Self::Hashes { range, hashes } => write!(f, "Hashes({range:?}, {} bytes)", hashes.len()),
+            Self::Hashes { range, hashes } => {
+                write!(f, "Hashes({range:?}, {} bytes)", hashes.len())
+            }
             Self::HashReject(range) => write!(f, "HashReject({range:?})"),
         }
     }
@@ -375,13 +410,23 @@ pub(crate) mod tests {
     }
 
     fn raw() -> impl Strategy<Value = RawRequest> {
-        any::<(u32, u32, u32)>().prop_map(|(piece, begin, length)| RawRequest { piece, begin, length })
+        any::<(u32, u32, u32)>().prop_map(|(piece, begin, length)| RawRequest {
+            piece,
+            begin,
+            length,
+        })
     }
 
     fn range() -> impl Strategy<Value = HashRange> {
-        any::<([u8; 32], u32, u32, u32, u32)>().prop_map(|(root, base_layer, index, length, proof_layers)| {
-            HashRange { root: MerkleHash(root), base_layer, index, length, proof_layers }
-        })
+        any::<([u8; 32], u32, u32, u32, u32)>().prop_map(
+            |(root, base_layer, index, length, proof_layers)| HashRange {
+                root: MerkleHash(root),
+                base_layer,
+                index,
+                length,
+                proof_layers,
+            },
+        )
     }
 
     /// Any message at all.
@@ -403,7 +448,11 @@ pub(crate) mod tests {
             raw().prop_map(Message::Cancel),
             raw().prop_map(Message::Reject),
             bytes(300).prop_map(Message::Bitfield),
-            (index(), index(), bytes(300)).prop_map(|(piece, begin, data)| Message::Piece { piece, begin, data }),
+            (index(), index(), bytes(300)).prop_map(|(piece, begin, data)| Message::Piece {
+                piece,
+                begin,
+                data
+            }),
             (any::<u8>(), bytes(300)).prop_map(|(id, payload)| Message::Extended { id, payload }),
             range().prop_map(Message::HashRequest),
             range().prop_map(Message::HashReject),
@@ -414,9 +463,20 @@ pub(crate) mod tests {
     #[test]
     fn a_piece_header_is_the_beginning_of_a_piece_message() {
         let geometry = Geometry::new(PieceLength::new(32768).unwrap(), 100_000).unwrap();
-        let block = geometry.block(RawRequest { piece: 2, begin: 16384, length: 5 }).unwrap();
+        let block = geometry
+            .block(RawRequest {
+                piece: 2,
+                begin: 16384,
+                length: 5,
+            })
+            .unwrap();
         let mut whole = Vec::new();
-        Message::Piece { piece: 2, begin: 16384, data: Bytes::from_static(b"hello") }.encode(&mut whole);
+        Message::Piece {
+            piece: 2,
+            begin: 16384,
+            data: Bytes::from_static(b"hello"),
+        }
+        .encode(&mut whole);
         assert_eq!(piece_header(block), whole[..PIECE_HEADER]);
     }
 

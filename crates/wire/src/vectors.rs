@@ -60,13 +60,19 @@ fn handshakes() {
     }
     let file: File = vectors!("handshake.json");
     for case in file.valid {
-        let set = |reserved: Reserved, on: bool, with: fn(Reserved) -> Reserved| if on { with(reserved) } else { reserved };
+        let set = |reserved: Reserved, on: bool, with: fn(Reserved) -> Reserved| {
+            if on { with(reserved) } else { reserved }
+        };
         let mut reserved = Reserved::default();
         reserved = set(reserved, case.reserved.extended, Reserved::with_extended);
         reserved = set(reserved, case.reserved.fast, Reserved::with_fast);
         reserved = set(reserved, case.reserved.dht, Reserved::with_dht);
         reserved = set(reserved, case.reserved.v2, Reserved::with_v2);
-        let meaning = Handshake { reserved, swarm: case.swarm, peer_id: case.peer_id };
+        let meaning = Handshake {
+            reserved,
+            swarm: case.swarm,
+            peer_id: case.peer_id,
+        };
         let wire: [u8; 68] = bytes(&case.hex).try_into().expect(&case.name);
         assert_eq!(Handshake::decode(&wire), Ok(meaning), "{}", case.name);
         assert_eq!(meaning.encode(), wire, "{}", case.name);
@@ -108,7 +114,11 @@ impl Meaning {
     fn message(&self) -> Message {
         let piece = self.piece;
         let data = Bytes::from(bytes(&self.data));
-        let raw = RawRequest { piece, begin: self.begin, length: self.length };
+        let raw = RawRequest {
+            piece,
+            begin: self.begin,
+            length: self.length,
+        };
         let range = || HashRange {
             root: self.root.expect("a root"),
             base_layer: self.base_layer,
@@ -125,7 +135,11 @@ impl Meaning {
             "have" => Message::Have { piece },
             "bitfield" => Message::Bitfield(data),
             "request" => Message::Request(raw),
-            "piece" => Message::Piece { piece, begin: self.begin, data },
+            "piece" => Message::Piece {
+                piece,
+                begin: self.begin,
+                data,
+            },
             "cancel" => Message::Cancel(raw),
             "port" => Message::Port(self.port),
             "suggest" => Message::Suggest { piece },
@@ -133,9 +147,15 @@ impl Meaning {
             "have_none" => Message::HaveNone,
             "reject" => Message::Reject(raw),
             "allowed_fast" => Message::AllowedFast { piece },
-            "extended" => Message::Extended { id: self.id, payload: data },
+            "extended" => Message::Extended {
+                id: self.id,
+                payload: data,
+            },
             "hash_request" => Message::HashRequest(range()),
-            "hashes" => Message::Hashes { range: range(), hashes: data },
+            "hashes" => Message::Hashes {
+                range: range(),
+                hashes: data,
+            },
             "hash_reject" => Message::HashReject(range()),
             other => panic!("a message of type {other}"),
         }
@@ -166,9 +186,19 @@ fn messages() {
         let wire = bytes(&case.hex);
         let meaning = case.message.message();
         let mut input = &wire[..];
-        assert_eq!(Decoder::default().feed(&mut input), Ok(Some(meaning.clone())), "{}", case.name);
+        assert_eq!(
+            Decoder::default().feed(&mut input),
+            Ok(Some(meaning.clone())),
+            "{}",
+            case.name
+        );
         assert!(input.is_empty(), "{}", case.name);
-        assert_eq!(encode::<Vec<u8>>(|out| meaning.encode(out)), wire, "{}", case.name);
+        assert_eq!(
+            encode::<Vec<u8>>(|out| meaning.encode(out)),
+            wire,
+            "{}",
+            case.name
+        );
     }
     for case in file.malformed {
         let error = match Decoder::default().feed(&mut &bytes(&case.hex)[..]) {
@@ -227,28 +257,60 @@ fn extended() {
             your_ip: case.your_ip,
             upload_only: case.upload_only,
         };
-        assert_eq!(ExtendedHandshake::decode(case.text.as_bytes()), Ok(meaning.clone()), "{}", case.name);
+        assert_eq!(
+            ExtendedHandshake::decode(case.text.as_bytes()),
+            Ok(meaning.clone()),
+            "{}",
+            case.name
+        );
         if case.encodes != Some(false) {
-            assert_eq!(String::from_utf8_lossy(&meaning.encode()), case.text, "{}", case.name);
+            assert_eq!(
+                String::from_utf8_lossy(&meaning.encode()),
+                case.text,
+                "{}",
+                case.name
+            );
         }
     }
     for case in file.handshake.malformed {
-        assert!(ExtendedHandshake::decode(case.text.as_bytes()).is_err(), "{}", case.name);
+        assert!(
+            ExtendedHandshake::decode(case.text.as_bytes()).is_err(),
+            "{}",
+            case.name
+        );
     }
     for case in file.ut_metadata.valid {
-        let Meaning { piece, total_size, ref data, .. } = case.message;
+        let Meaning {
+            piece,
+            total_size,
+            ref data,
+            ..
+        } = case.message;
         let meaning = match case.message.r#type.as_str() {
             "request" => MetadataMessage::Request { piece },
-            "data" => MetadataMessage::Data { piece, total_size, data: bytes(data).into() },
+            "data" => MetadataMessage::Data {
+                piece,
+                total_size,
+                data: bytes(data).into(),
+            },
             "reject" => MetadataMessage::Reject { piece },
             other => panic!("a metadata message of type {other}"),
         };
         let wire = Bytes::from(case.text.into_bytes());
-        assert_eq!(MetadataMessage::decode(&wire), Ok(meaning.clone()), "{}", case.name);
+        assert_eq!(
+            MetadataMessage::decode(&wire),
+            Ok(meaning.clone()),
+            "{}",
+            case.name
+        );
         assert_eq!(meaning.encode(), wire, "{}", case.name);
     }
     for case in file.ut_metadata.malformed {
-        assert!(MetadataMessage::decode(&case.text.into_bytes().into()).is_err(), "{}", case.name);
+        assert!(
+            MetadataMessage::decode(&case.text.into_bytes().into()).is_err(),
+            "{}",
+            case.name
+        );
     }
 }
 
@@ -281,21 +343,45 @@ fn geometry() {
     let file: File = vectors!("geometry.json");
     for case in file.torrents {
         let name = &case.name;
-        let geometry = Geometry::new(PieceLength::new(case.piece_length).unwrap(), case.total_length).unwrap();
+        let geometry = Geometry::new(
+            PieceLength::new(case.piece_length).unwrap(),
+            case.total_length,
+        )
+        .unwrap();
         assert_eq!(geometry.n_pieces(), case.n_pieces, "{name}");
         if let Some(last) = geometry.pieces().last() {
             assert_eq!(geometry.piece_len(last), case.last_piece_length, "{name}");
-            assert_eq!(geometry.blocks(last).count(), case.blocks_in_last_piece, "{name}");
-            assert_eq!(geometry.blocks(last).last().map(|b| b.length()), Some(case.last_block_length), "{name}");
+            assert_eq!(
+                geometry.blocks(last).count(),
+                case.blocks_in_last_piece,
+                "{name}"
+            );
+            assert_eq!(
+                geometry.blocks(last).last().map(|b| b.length()),
+                Some(case.last_block_length),
+                "{name}"
+            );
         }
-        let raw = |r: &Request| RawRequest { piece: r.piece, begin: r.begin, length: r.length };
+        let raw = |r: &Request| RawRequest {
+            piece: r.piece,
+            begin: r.begin,
+            length: r.length,
+        };
         for request in &case.served {
             let block = geometry.block(raw(request)).expect(name);
             let range = geometry.block_range(block);
-            assert_eq!(range, request.at..request.at + u64::from(request.length), "{name}");
+            assert_eq!(
+                range,
+                request.at..request.at + u64::from(request.length),
+                "{name}"
+            );
         }
         for request in &case.refused {
-            assert!(geometry.block(raw(request)).is_err(), "{name}: {:?}", raw(request));
+            assert!(
+                geometry.block(raw(request)).is_err(),
+                "{name}: {:?}",
+                raw(request)
+            );
         }
     }
 }
@@ -325,8 +411,13 @@ fn bitfields() {
         let wire = bytes(&case.hex);
         let field = Bitfield::from_bytes(&wire, case.n_pieces).expect(&case.name);
         // A byte a piece: the cheapest torrent of so many pieces.
-        let geometry = Geometry::new(PieceLength::new(1).unwrap(), u64::from(case.n_pieces)).unwrap();
-        let has: Vec<u32> = geometry.pieces().filter(|piece| field.has(*piece)).map(|piece| piece.get()).collect();
+        let geometry =
+            Geometry::new(PieceLength::new(1).unwrap(), u64::from(case.n_pieces)).unwrap();
+        let has: Vec<u32> = geometry
+            .pieces()
+            .filter(|piece| field.has(*piece))
+            .map(|piece| piece.get())
+            .collect();
         assert_eq!(has, case.has, "{}", case.name);
         let mut made = Bitfield::none(case.n_pieces);
         for piece in case.has {
@@ -335,6 +426,10 @@ fn bitfields() {
         assert_eq!(made.as_bytes(), wire, "{}", case.name);
     }
     for case in file.malformed {
-        assert!(Bitfield::from_bytes(&bytes(&case.hex), case.n_pieces).is_err(), "{}", case.name);
+        assert!(
+            Bitfield::from_bytes(&bytes(&case.hex), case.n_pieces).is_err(),
+            "{}",
+            case.name
+        );
     }
 }

@@ -20,12 +20,20 @@ use std::sync::Arc;
 const STEP: u64 = 128 * 1024;
 
 /// Answers.
-pub async fn answer(shared: Arc<Shared>, method: &Method, path: &str, headers: &HeaderMap) -> Response {
+pub async fn answer(
+    shared: Arc<Shared>,
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+) -> Response {
     if let Some(response) = reply::other_method(method) {
         return response;
     }
     let Some((torrent, file)) = find(&shared, path) else {
-        return reply::text(StatusCode::NOT_FOUND, "there is no such file in the library");
+        return reply::text(
+            StatusCode::NOT_FOUND,
+            "there is no such file in the library",
+        );
     };
     if !torrent.is_sound() {
         return unavailable();
@@ -35,7 +43,12 @@ pub async fn answer(shared: Arc<Shared>, method: &Method, path: &str, headers: &
         length: place.end - place.start,
         etag: format!("\"{}-{file}\"", torrent.id),
         modified: torrent.modified(file),
-        mime: reply::mime(torrent.info.files()[file].path.last().map_or(torrent.info.name(), String::as_str)),
+        mime: reply::mime(
+            torrent.info.files()[file]
+                .path
+                .last()
+                .map_or(torrent.info.name(), String::as_str),
+        ),
         caching: Caching::Immutable,
     };
     let planned = head.plan(method, headers);
@@ -49,24 +62,25 @@ pub async fn answer(shared: Arc<Shared>, method: &Method, path: &str, headers: &
         return unavailable();
     };
     let mut response = planned.response;
-    *response.body_mut() = Body::from_stream(stream::unfold(Some((Some(first), rest)), move |state| {
-        let (shared, torrent) = (shared.clone(), torrent.clone());
-        async move {
-            let (ready, rest) = state?;
-            if let Some(bytes) = ready {
-                return Some((Ok(bytes), Some((None, rest))));
+    *response.body_mut() =
+        Body::from_stream(stream::unfold(Some((Some(first), rest)), move |state| {
+            let (shared, torrent) = (shared.clone(), torrent.clone());
+            async move {
+                let (ready, rest) = state?;
+                if let Some(bytes) = ready {
+                    return Some((Ok(bytes), Some((None, rest))));
+                }
+                if rest.is_empty() {
+                    return None;
+                }
+                let (step, rest) = rest.split_first_step();
+                match read(&shared, torrent, step).await {
+                    Some(bytes) => Some((Ok(bytes), Some((None, rest)))),
+                    // The connection breaks off, and the asker sees that the body is short.
+                    None => Some((Err(io::Error::from(io::ErrorKind::UnexpectedEof)), None)),
+                }
             }
-            if rest.is_empty() {
-                return None;
-            }
-            let (step, rest) = rest.split_first_step();
-            match read(&shared, torrent, step).await {
-                Some(bytes) => Some((Ok(bytes), Some((None, rest)))),
-                // The connection breaks off, and the asker sees that the body is short.
-                None => Some((Err(io::Error::from(io::ErrorKind::UnexpectedEof)), None)),
-            }
-        }
-    }));
+        }));
     response
 }
 
@@ -102,8 +116,12 @@ async fn read(shared: &Shared, torrent: Arc<Served>, range: Range<u64>) -> Optio
 fn unavailable() -> Response {
     let line = "this file is not what was published; it is served again once it is";
     let mut response = reply::text(StatusCode::SERVICE_UNAVAILABLE, line);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

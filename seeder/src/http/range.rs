@@ -47,7 +47,9 @@ pub fn decide(conditions: &Conditions<'_>, known: &Known<'_>) -> Answer {
         (Some(tags), _) => any_tag_matches(tags, known.etag),
         (None, Some(date)) => {
             let since = httpdate::parse_http_date(date).ok();
-            since.zip(known.modified).is_some_and(|(since, modified)| whole_seconds(modified) <= since)
+            since
+                .zip(known.modified)
+                .is_some_and(|(since, modified)| whole_seconds(modified) <= since)
         }
         (None, None) => false,
     };
@@ -55,7 +57,11 @@ pub fn decide(conditions: &Conditions<'_>, known: &Known<'_>) -> Answer {
         return Answer::NotModified;
     }
     match conditions.range {
-        Some(range) if conditions.if_range.is_none_or(|validator| is_current(validator, known)) => {
+        Some(range)
+            if conditions
+                .if_range
+                .is_none_or(|validator| is_current(validator, known)) =>
+        {
             parse(range, known.length)
         }
         _ => Answer::Whole,
@@ -88,7 +94,11 @@ fn parse(range: &str, length: u64) -> Answer {
             _ => return Answer::Whole,
         },
     };
-    if range.start < range.end { Answer::Part(range) } else { Answer::Unsatisfiable }
+    if range.start < range.end {
+        Answer::Part(range)
+    } else {
+        Answer::Unsatisfiable
+    }
 }
 
 /// Digits alone; more than 64 bits hold is beyond the end of every file.
@@ -103,7 +113,8 @@ fn is_current(validator: &str, known: &Known<'_>) -> bool {
         return validator == known.etag;
     }
     let date = httpdate::parse_http_date(validator).ok();
-    date.zip(known.modified).is_some_and(|(date, modified)| date == whole_seconds(modified))
+    date.zip(known.modified)
+        .is_some_and(|(date, modified)| date == whole_seconds(modified))
 }
 
 fn any_tag_matches(tags: &str, etag: &str) -> bool {
@@ -113,7 +124,9 @@ fn any_tag_matches(tags: &str, etag: &str) -> bool {
 
 /// HTTP's dates have no fractions.
 fn whole_seconds(time: SystemTime) -> SystemTime {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
@@ -127,14 +140,25 @@ mod tests {
     fn known(length: u64) -> Known<'static> {
         // 1994-11-06 08:49:37 UTC and a bit.
         let modified = SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_500);
-        Known { length, etag: ETAG, modified: Some(modified) }
+        Known {
+            length,
+            etag: ETAG,
+            modified: Some(modified),
+        }
     }
 
     #[test]
     fn one_range_is_given_exactly() {
         let check = |range: &str, length: u64, expected: Answer| {
-            let conditions = Conditions { range: Some(range), ..Conditions::default() };
-            assert_eq!(decide(&conditions, &known(length)), expected, "{range} of {length}");
+            let conditions = Conditions {
+                range: Some(range),
+                ..Conditions::default()
+            };
+            assert_eq!(
+                decide(&conditions, &known(length)),
+                expected,
+                "{range} of {length}"
+            );
         };
         let part = |start, end| Answer::Part(start..end);
         // Safari's probe, and what players ask first.
@@ -148,12 +172,24 @@ mod tests {
         check("Bytes = 1-2", 1000, part(1, 3));
         check("bytes=1-99999999999999999999999", 1000, part(1, 1000));
         check("bytes=1000-", 1000, Answer::Unsatisfiable);
-        check("bytes=99999999999999999999999-", 1000, Answer::Unsatisfiable);
+        check(
+            "bytes=99999999999999999999999-",
+            1000,
+            Answer::Unsatisfiable,
+        );
         check("bytes=-0", 1000, Answer::Unsatisfiable);
         check("bytes=0-", 0, Answer::Unsatisfiable);
-        for ignored in
-            ["", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=2-1", "bytes=+1-2", "lines=0-1", "bytes=0-1,5-6"]
-        {
+        for ignored in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=a-b",
+            "bytes=2-1",
+            "bytes=+1-2",
+            "lines=0-1",
+            "bytes=0-1,5-6",
+        ] {
             check(ignored, 1000, Answer::Whole);
         }
     }
@@ -161,32 +197,63 @@ mod tests {
     #[test]
     fn if_range_gives_a_part_only_of_what_is_known() {
         let check = |if_range: &str, expected: Answer| {
-            let conditions =
-                Conditions { range: Some("bytes=0-1"), if_range: Some(if_range), ..Conditions::default() };
+            let conditions = Conditions {
+                range: Some("bytes=0-1"),
+                if_range: Some(if_range),
+                ..Conditions::default()
+            };
             assert_eq!(decide(&conditions, &known(10)), expected, "{if_range}");
         };
         check(ETAG, Answer::Part(0..2));
         check("Sun, 06 Nov 1994 08:49:37 GMT", Answer::Part(0..2));
-        for stale in ["\"abd\"", "W/\"abc\"", "Sun, 06 Nov 1994 08:49:38 GMT", "Sun, 06 Nov 1994 08:49:36 GMT", "abc"] {
+        for stale in [
+            "\"abd\"",
+            "W/\"abc\"",
+            "Sun, 06 Nov 1994 08:49:38 GMT",
+            "Sun, 06 Nov 1994 08:49:36 GMT",
+            "abc",
+        ] {
             check(stale, Answer::Whole);
         }
     }
 
     #[test]
     fn who_has_it_is_told_so() {
-        let check = |if_none_match: Option<&str>, if_modified_since: Option<&str>, expected: Answer| {
-            let range = Some("bytes=0-1");
-            let conditions = Conditions { range, if_none_match, if_modified_since, ..Conditions::default() };
-            assert_eq!(decide(&conditions, &known(10)), expected, "{if_none_match:?} {if_modified_since:?}");
-        };
+        let check =
+            |if_none_match: Option<&str>, if_modified_since: Option<&str>, expected: Answer| {
+                let range = Some("bytes=0-1");
+                let conditions = Conditions {
+                    range,
+                    if_none_match,
+                    if_modified_since,
+                    ..Conditions::default()
+                };
+                assert_eq!(
+                    decide(&conditions, &known(10)),
+                    expected,
+                    "{if_none_match:?} {if_modified_since:?}"
+                );
+            };
         check(Some(ETAG), None, Answer::NotModified);
         check(Some("\"x\", W/\"abc\""), None, Answer::NotModified);
         check(Some("*"), None, Answer::NotModified);
         check(Some("\"x\""), None, Answer::Part(0..2));
-        check(None, Some("Sun, 06 Nov 1994 08:49:37 GMT"), Answer::NotModified);
-        check(None, Some("Sun, 06 Nov 1994 08:49:36 GMT"), Answer::Part(0..2));
+        check(
+            None,
+            Some("Sun, 06 Nov 1994 08:49:37 GMT"),
+            Answer::NotModified,
+        );
+        check(
+            None,
+            Some("Sun, 06 Nov 1994 08:49:36 GMT"),
+            Answer::Part(0..2),
+        );
         check(None, Some("yesterday"), Answer::Part(0..2));
-        check(Some("\"x\""), Some("Sun, 06 Nov 2094 08:49:37 GMT"), Answer::Part(0..2));
+        check(
+            Some("\"x\""),
+            Some("Sun, 06 Nov 2094 08:49:37 GMT"),
+            Answer::Part(0..2),
+        );
     }
 
     proptest! {

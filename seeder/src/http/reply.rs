@@ -51,7 +51,11 @@ impl FileHead {
             if_none_match: text(header::IF_NONE_MATCH),
             if_modified_since: text(header::IF_MODIFIED_SINCE),
         };
-        let known = Known { length: self.length, etag: &self.etag, modified: self.modified };
+        let known = Known {
+            length: self.length,
+            etag: &self.etag,
+            modified: self.modified,
+        };
         let answer = range::decide(&conditions, &known);
         let (status, bytes) = match &answer {
             Answer::NotModified => (StatusCode::NOT_MODIFIED, None),
@@ -64,7 +68,11 @@ impl FileHead {
         fields.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         put(fields, header::ETAG, &self.etag);
         if let Some(modified) = self.modified {
-            put(fields, header::LAST_MODIFIED, &httpdate::fmt_http_date(modified));
+            put(
+                fields,
+                header::LAST_MODIFIED,
+                &httpdate::fmt_http_date(modified),
+            );
         }
         let caching = match self.caching {
             Caching::Immutable => "public, max-age=31536000, immutable",
@@ -76,14 +84,21 @@ impl FileHead {
                 let value = format!("bytes {}-{}/{}", part.start, part.end - 1, self.length);
                 put(fields, header::CONTENT_RANGE, &value);
             }
-            Answer::Unsatisfiable => put(fields, header::CONTENT_RANGE, &format!("bytes */{}", self.length)),
+            Answer::Unsatisfiable => put(
+                fields,
+                header::CONTENT_RANGE,
+                &format!("bytes */{}", self.length),
+            ),
             Answer::NotModified | Answer::Whole => {}
         }
         if let Some(bytes) = &bytes {
             fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.mime));
             fields.insert(header::CONTENT_LENGTH, (bytes.end - bytes.start).into());
         }
-        Planned { response, body: bytes.filter(|bytes| method == Method::GET && !bytes.is_empty()) }
+        Planned {
+            response,
+            body: bytes.filter(|bytes| method == Method::GET && !bytes.is_empty()),
+        }
     }
 }
 
@@ -99,11 +114,23 @@ pub fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     let fields = response.headers_mut();
-    fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    fields.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    fields.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    fields.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    fields.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    fields.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
     let exposed = "Content-Range, Content-Length, ETag, Accept-Ranges";
-    fields.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed));
+    fields.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(exposed),
+    );
     response
 }
 
@@ -123,7 +150,10 @@ pub fn other_method(method: &Method) -> Option<Response> {
         return None;
     }
     if method != Method::OPTIONS {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered");
+        let mut response = text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "only GET and HEAD are answered",
+        );
         response.headers_mut().insert(header::ALLOW, METHODS);
         return Some(response);
     }
@@ -133,14 +163,23 @@ pub fn other_method(method: &Method) -> Option<Response> {
     fields.insert(header::ALLOW, METHODS);
     fields.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
     let allowed = "Range, If-Range, If-None-Match, If-Modified-Since";
-    fields.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
-    fields.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    fields.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static(allowed),
+    );
+    fields.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("86400"),
+    );
     Some(response)
 }
 
 /// The media type of a file by its name. Whatever isn't known is bytes.
 pub fn mime(name: &str) -> &'static str {
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
+    let extension = name
+        .rsplit_once('.')
+        .map_or("", |(_, extension)| extension)
+        .to_ascii_lowercase();
     match extension.as_str() {
         "html" | "htm" => "text/html; charset=utf-8",
         "css" => "text/css; charset=utf-8",

@@ -21,12 +21,20 @@ use tokio_util::io::ReaderStream;
 const STEP: usize = 64 * 1024;
 
 /// Answers.
-pub async fn answer(shared: &Arc<Shared>, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
+pub async fn answer(
+    shared: &Arc<Shared>,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Response {
     if let Some(response) = reply::other_method(method) {
         return response;
     }
     let Source::Out(out) = &shared.config.out else {
-        return reply::text(StatusCode::NOT_FOUND, "there is no site here, only torrents");
+        return reply::text(
+            StatusCode::NOT_FOUND,
+            "there is no site here, only torrents",
+        );
     };
     let Some(parts) = parts(uri.path()) else {
         return not_found(shared, out, method).await;
@@ -41,12 +49,18 @@ pub async fn answer(shared: &Arc<Shared>, method: &Method, uri: &Uri, headers: &
 /// The parts of a path, or `None` where it can name nothing of ours.
 fn parts(path: &str) -> Option<Vec<String>> {
     let path = percent_decode_str(path).decode_utf8().ok()?;
-    let parts: Vec<String> = path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    let parts: Vec<String> = path
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect();
     // No way up, nothing hidden, nothing half-written; a backslash or a colon means something elsewhere.
     let fine = |part: &String| {
         !part.starts_with('.')
             && !part.ends_with(".tmp")
-            && !part.chars().any(|c| c.is_control() || matches!(c, '\\' | ':'))
+            && !part
+                .chars()
+                .any(|c| c.is_control() || matches!(c, '\\' | ':'))
     };
     parts.iter().all(fine).then_some(parts)
 }
@@ -68,10 +82,16 @@ enum Found {
 async fn open(site: PathBuf, parts: Vec<String>, slash: bool) -> Found {
     let find = move || -> io::Result<Found> {
         let site = site.canonicalize()?;
-        let mut path = site.join(parts.iter().collect::<PathBuf>()).canonicalize()?;
+        let mut path = site
+            .join(parts.iter().collect::<PathBuf>())
+            .canonicalize()?;
         if path.is_dir() {
             if !slash && !parts.is_empty() {
-                return Ok(if path.starts_with(&site) { Found::Folder } else { Found::Nothing });
+                return Ok(if path.starts_with(&site) {
+                    Found::Folder
+                } else {
+                    Found::Nothing
+                });
             }
             path = path.join("index.html").canonicalize()?;
         } else if slash {
@@ -81,24 +101,47 @@ async fn open(site: PathBuf, parts: Vec<String>, slash: bool) -> Found {
             return Ok(Found::Nothing);
         }
         let immutable = parts.first().is_some_and(|part| part == "assets");
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let file = File::open(&path)?;
         let metadata = file.metadata()?;
-        Ok(if metadata.is_file() { Found::File(OpenFile { file, metadata, name, immutable }) } else { Found::Nothing })
+        Ok(if metadata.is_file() {
+            Found::File(OpenFile {
+                file,
+                metadata,
+                name,
+                immutable,
+            })
+        } else {
+            Found::Nothing
+        })
     };
     let found = tokio::task::spawn_blocking(find).await;
-    found.unwrap_or_else(|_| Ok(Found::Nothing)).unwrap_or(Found::Nothing)
+    found
+        .unwrap_or_else(|_| Ok(Found::Nothing))
+        .unwrap_or(Found::Nothing)
 }
 
 fn give(shared: &Arc<Shared>, found: OpenFile, method: &Method, headers: &HeaderMap) -> Response {
-    let OpenFile { mut file, metadata, name, immutable } = found;
+    let OpenFile {
+        mut file,
+        metadata,
+        name,
+        immutable,
+    } = found;
     let modified = metadata.modified().ok();
     let head = FileHead {
         length: metadata.len(),
         etag: etag(metadata.len(), modified),
         modified,
         mime: reply::mime(&name),
-        caching: if immutable { Caching::Immutable } else { Caching::Revalidate },
+        caching: if immutable {
+            Caching::Immutable
+        } else {
+            Caching::Revalidate
+        },
     };
     let planned = head.plan(method, headers);
     let mut response = planned.response;
@@ -115,15 +158,23 @@ fn give(shared: &Arc<Shared>, found: OpenFile, method: &Method, headers: &Header
 
 /// Files of the site are replaced whole, by rename: length and time tell them apart.
 fn etag(length: u64, modified: Option<SystemTime>) -> String {
-    let since = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    let since = modified
+        .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
+        .unwrap_or_default();
     format!("\"{length:x}-{:x}\"", since.as_nanos())
 }
 
 fn moved(uri: &Uri) -> Response {
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let query = uri
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
     // Leading slashes are reduced to one: two would name another host.
     let location = format!("/{}/{query}", uri.path().trim_start_matches('/'));
-    let mut response = reply::text(StatusCode::MOVED_PERMANENTLY, "this is a folder; its name ends in a slash");
+    let mut response = reply::text(
+        StatusCode::MOVED_PERMANENTLY,
+        "this is a folder; its name ends in a slash",
+    );
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -152,14 +203,29 @@ mod tests {
     #[test]
     fn paths_that_lead_astray_name_nothing() {
         let check = |path: &str, expected: Option<&[&str]>| {
-            assert_eq!(parts(path).as_deref(), expected.map(|e| e.iter().map(|s| s.to_string()).collect::<Vec<_>>()).as_deref(), "{path}");
+            assert_eq!(
+                parts(path).as_deref(),
+                expected
+                    .map(|e| e.iter().map(|s| s.to_string()).collect::<Vec<_>>())
+                    .as_deref(),
+                "{path}"
+            );
         };
         check("/", Some(&[]));
         check("/r/a%20clip/", Some(&["r", "a clip"]));
         check("//r//x", Some(&["r", "x"]));
         for bad in [
-            "/..", "/r/../x", "/%2e%2e/x", "/r/..%2fx", "/.git/config", "/x/.hidden", "/index.html.tmp", "/a%5cb",
-            "/a%00b", "/c:/x", "/%ff",
+            "/..",
+            "/r/../x",
+            "/%2e%2e/x",
+            "/r/..%2fx",
+            "/.git/config",
+            "/x/.hidden",
+            "/index.html.tmp",
+            "/a%5cb",
+            "/a%00b",
+            "/c:/x",
+            "/%ff",
         ] {
             check(bad, None);
         }

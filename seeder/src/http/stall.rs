@@ -20,7 +20,12 @@ pub(super) struct WriteStall<S> {
 
 impl<S: AsyncWrite + Unpin> WriteStall<S> {
     pub(super) fn new(stream: S, limit: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { stream, limit, waiting: None, metrics }
+        Self {
+            stream,
+            limit,
+            waiting: None,
+            metrics,
+        }
     }
 
     fn watch<T>(
@@ -33,7 +38,9 @@ impl<S: AsyncWrite + Unpin> WriteStall<S> {
             return Poll::Ready(outcome);
         }
         let limit = self.limit;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         ready!(waiting.as_mut().poll(cx));
         self.metrics.http_stalled.add(1);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -41,13 +48,21 @@ impl<S: AsyncWrite + Unpin> WriteStall<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for WriteStall<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, out)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for WriteStall<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.watch(cx, |stream, cx| stream.poll_write(cx, bytes))
     }
 

@@ -58,7 +58,10 @@ impl Peers {
                 list.push(entry);
                 let at = list.len() - 1;
                 self.index.insert(entry.addr, (complete, at));
-                *self.per_address.entry(subscriber(entry.addr.ip())).or_default() += 1;
+                *self
+                    .per_address
+                    .entry(subscriber(entry.addr.ip()))
+                    .or_default() += 1;
             }
         }
     }
@@ -97,7 +100,12 @@ impl Peers {
         below: &mut dyn FnMut(usize) -> usize,
         out: &mut Vec<TrackerPeer>,
     ) {
-        let n = self.incomplete.len() + if incomplete_only { 0 } else { self.complete.len() };
+        let n = self.incomplete.len()
+            + if incomplete_only {
+                0
+            } else {
+                self.complete.len()
+            };
         let draws = if wanted == 0 { 0 } else { n.min(wanted + 4) };
         let mut drawn: Vec<usize> = Vec::with_capacity(draws);
         for top in n - draws..n {
@@ -109,13 +117,27 @@ impl Peers {
             let last = drawn.len() - 1;
             drawn.swap(place, last);
         }
-        let entry = |at: usize| self.incomplete.get(at).or_else(|| self.complete.get(at - self.incomplete.len()));
-        let found = drawn.into_iter().filter_map(entry).filter(|entry| others(entry));
-        out.extend(found.take(wanted).map(|entry| TrackerPeer { addr: entry.addr, peer_id: Some(entry.peer_id) }));
+        let entry = |at: usize| {
+            self.incomplete
+                .get(at)
+                .or_else(|| self.complete.get(at - self.incomplete.len()))
+        };
+        let found = drawn
+            .into_iter()
+            .filter_map(entry)
+            .filter(|entry| others(entry));
+        out.extend(found.take(wanted).map(|entry| TrackerPeer {
+            addr: entry.addr,
+            peer_id: Some(entry.peer_id),
+        }));
     }
 
     fn list(&mut self, complete: bool) -> &mut Vec<Entry> {
-        if complete { &mut self.complete } else { &mut self.incomplete }
+        if complete {
+            &mut self.complete
+        } else {
+            &mut self.incomplete
+        }
     }
 
     fn take_out(&mut self, addr: SocketAddr) {

@@ -24,7 +24,11 @@ impl Story {
     fn new(limits: Limits) -> Self {
         let mut store = Announces::new(limits);
         store.set_allowed([SWARM]);
-        Self { store, now: epoch(), seed: 0 }
+        Self {
+            store,
+            now: epoch(),
+            seed: 0,
+        }
     }
 
     fn announce(&mut self, addr: &str, left: u64, event: Event) -> AnnounceReply {
@@ -32,22 +36,42 @@ impl Story {
     }
 
     fn announce_as(
-        &mut self, addr: &str, id: &str, left: Option<u64>, event: Event, num_want: Option<u32>,
+        &mut self,
+        addr: &str,
+        id: &str,
+        left: Option<u64>,
+        event: Event,
+        num_want: Option<u32>,
     ) -> AnnounceReply {
         let addr: SocketAddr = addr.parse().unwrap();
         let mut peer_id = PeerId([b' '; 20]);
         let n = id.len().min(20);
         peer_id.0[..n].copy_from_slice(&id.as_bytes()[..n]);
         let port = NonZeroU16::new(addr.port()).unwrap();
-        let announce = Announce { swarm: SWARM, peer_id, port, uploaded: 0, downloaded: 0, left, event, num_want };
+        let announce = Announce {
+            swarm: SWARM,
+            peer_id,
+            port,
+            uploaded: 0,
+            downloaded: 0,
+            left,
+            event,
+            num_want,
+        };
         self.seed += 1;
         let own = OWN.map(|addr| addr.parse().unwrap());
-        self.store.announce(self.now, &announce, addr.ip(), &own, self.seed).unwrap()
+        self.store
+            .announce(self.now, &announce, addr.ip(), &own, self.seed)
+            .unwrap()
     }
 }
 
 fn addrs(reply: &AnnounceReply) -> Vec<String> {
-    let mut addrs: Vec<String> = reply.peers.iter().map(|peer| peer.addr.to_string()).collect();
+    let mut addrs: Vec<String> = reply
+        .peers
+        .iter()
+        .map(|peer| peer.addr.to_string())
+        .collect();
     addrs[1..].sort();
     addrs
 }
@@ -55,9 +79,18 @@ fn addrs(reply: &AnnounceReply) -> Vec<String> {
 #[test]
 fn the_seeder_comes_first_and_the_asker_never() {
     let mut story = Story::new(Limits::default());
-    assert_eq!(addrs(&story.announce("1.1.1.1:1", 5, Event::Started)), ["10.0.0.1:6881"]);
-    assert_eq!(addrs(&story.announce("2.2.2.2:2", 5, Event::Started)), ["10.0.0.1:6881", "1.1.1.1:1"]);
-    assert_eq!(addrs(&story.announce("1.1.1.1:1", 5, Event::Regular)), ["10.0.0.1:6881", "2.2.2.2:2"]);
+    assert_eq!(
+        addrs(&story.announce("1.1.1.1:1", 5, Event::Started)),
+        ["10.0.0.1:6881"]
+    );
+    assert_eq!(
+        addrs(&story.announce("2.2.2.2:2", 5, Event::Started)),
+        ["10.0.0.1:6881", "1.1.1.1:1"]
+    );
+    assert_eq!(
+        addrs(&story.announce("1.1.1.1:1", 5, Event::Regular)),
+        ["10.0.0.1:6881", "2.2.2.2:2"]
+    );
     // A client that came back under another port isn't handed its old self.
     let reply = story.announce_as("1.1.1.1:9", "1.1.1.1:1", Some(5), Event::Started, None);
     assert_eq!(addrs(&reply), ["10.0.0.1:6881", "2.2.2.2:2"]);
@@ -67,8 +100,14 @@ fn the_seeder_comes_first_and_the_asker_never() {
 fn families_stay_apart_and_mapped_addresses_are_ipv4() {
     let mut story = Story::new(Limits::default());
     story.announce("1.1.1.1:1", 5, Event::Started);
-    assert_eq!(addrs(&story.announce("[2001::1]:2", 5, Event::Started)), ["[fd00::1]:6881"]);
-    assert_eq!(addrs(&story.announce("[::ffff:3.3.3.3]:3", 5, Event::Started)), ["10.0.0.1:6881", "1.1.1.1:1"]);
+    assert_eq!(
+        addrs(&story.announce("[2001::1]:2", 5, Event::Started)),
+        ["[fd00::1]:6881"]
+    );
+    assert_eq!(
+        addrs(&story.announce("[::ffff:3.3.3.3]:3", 5, Event::Started)),
+        ["10.0.0.1:6881", "1.1.1.1:1"]
+    );
     let reply = story.announce("[2001::9]:2", 5, Event::Started);
     assert_eq!((reply.complete, reply.incomplete), (1, 4));
     assert_eq!(reply.external_ip, Some("2001::9".parse().unwrap()));
@@ -80,16 +119,29 @@ fn counts_follow_events() {
     story.announce("1.1.1.1:1", 5, Event::Started);
     story.announce("2.2.2.2:2", 5, Event::Started);
     let reply = story.announce("1.1.1.1:1", 0, Event::Completed);
-    assert_eq!((reply.complete, reply.incomplete, reply.downloaded), (2, 1, 1));
+    assert_eq!(
+        (reply.complete, reply.incomplete, reply.downloaded),
+        (2, 1, 1)
+    );
     // Said twice, or by somebody who was never seen to need anything, it counts no more.
     story.announce("1.1.1.1:1", 0, Event::Completed);
     let reply = story.announce("3.3.3.3:3", 0, Event::Completed);
-    assert_eq!((reply.complete, reply.incomplete, reply.downloaded), (3, 1, 1));
+    assert_eq!(
+        (reply.complete, reply.incomplete, reply.downloaded),
+        (3, 1, 1)
+    );
     let reply = story.announce("3.3.3.3:3", 0, Event::Stopped);
-    assert_eq!((reply.complete, reply.incomplete, reply.peers.len()), (2, 1, 0));
+    assert_eq!(
+        (reply.complete, reply.incomplete, reply.peers.len()),
+        (2, 1, 0)
+    );
     assert_eq!(
         story.store.scrape(&SWARM, true),
-        Some(SwarmCounts { complete: 2, incomplete: 1, downloaded: 1 })
+        Some(SwarmCounts {
+            complete: 2,
+            incomplete: 1,
+            downloaded: 1
+        })
     );
 }
 
@@ -98,7 +150,10 @@ fn who_has_everything_gets_only_those_who_have_not() {
     let mut story = Story::new(Limits::default());
     story.announce("1.1.1.1:1", 0, Event::Started);
     story.announce("2.2.2.2:2", 5, Event::Started);
-    assert_eq!(addrs(&story.announce("3.3.3.3:3", 0, Event::Started)), ["10.0.0.1:6881", "2.2.2.2:2"]);
+    assert_eq!(
+        addrs(&story.announce("3.3.3.3:3", 0, Event::Started)),
+        ["10.0.0.1:6881", "2.2.2.2:2"]
+    );
     // Not knowing how much is left isn't having everything.
     let reply = story.announce_as("4.4.4.4:4", "4", None, Event::Started, None);
     assert_eq!(reply.peers.len(), 4);
@@ -131,13 +186,21 @@ fn only_allowed_swarms_exist() {
         num_want: None,
     };
     let from = "1.1.1.1".parse().unwrap();
-    assert_eq!(story.store.announce(story.now, &announce, from, &[], 0), Err(Refusal::NotAllowed));
+    assert_eq!(
+        story.store.announce(story.now, &announce, from, &[], 0),
+        Err(Refusal::NotAllowed)
+    );
     assert_eq!(story.store.scrape(&SwarmHash([2; 20]), false), None);
     assert_eq!(story.store.counters().not_allowed, 2);
     // A new list keeps the peers of what stays and forgets the rest.
     story.store.set_allowed([SWARM, SwarmHash([2; 20])]);
     assert_eq!(story.store.n_peers(), 1);
-    assert!(story.store.announce(story.now, &announce, from, &[], 0).is_ok());
+    assert!(
+        story
+            .store
+            .announce(story.now, &announce, from, &[], 0)
+            .is_ok()
+    );
     story.store.set_allowed([SwarmHash([2; 20])]);
     assert_eq!(story.store.n_peers(), 1);
 }
@@ -151,7 +214,10 @@ fn who_does_not_come_back_is_forgotten() {
     story.announce("2.2.2.2:2", 5, Event::Started);
     story.now += expiry / 2;
     story.store.expire(story.now);
-    assert_eq!((story.store.n_peers(), story.store.counters().expired), (1, 1));
+    assert_eq!(
+        (story.store.n_peers(), story.store.counters().expired),
+        (1, 1)
+    );
     story.announce("2.2.2.2:2", 5, Event::Regular);
     story.now += expiry - Duration::from_secs(1);
     story.store.expire(story.now);
@@ -160,17 +226,27 @@ fn who_does_not_come_back_is_forgotten() {
 
 #[test]
 fn no_address_and_no_swarm_grows_without_bound() {
-    let limits = Limits { peers_per_address: 3, peers_per_swarm: 5, ..Limits::default() };
+    let limits = Limits {
+        peers_per_address: 3,
+        peers_per_swarm: 5,
+        ..Limits::default()
+    };
     let mut story = Story::new(limits);
     for port in 1..=5 {
         story.announce(&format!("1.1.1.1:{port}"), 5, Event::Started);
         story.announce(&format!("[2001::{port}]:7"), 5, Event::Started);
     }
-    assert_eq!((story.store.n_peers(), story.store.counters().address_full), (6, 4));
+    assert_eq!(
+        (story.store.n_peers(), story.store.counters().address_full),
+        (6, 4)
+    );
     for host in 2..=5 {
         story.announce(&format!("1.1.1.{host}:1"), 5, Event::Started);
     }
-    assert_eq!((story.store.n_peers(), story.store.counters().swarm_full), (8, 2));
+    assert_eq!(
+        (story.store.n_peers(), story.store.counters().swarm_full),
+        (8, 2)
+    );
     // Those inside are still refreshed, and a place left is a place free.
     story.announce("1.1.1.1:1", 0, Event::Completed);
     story.announce("1.1.1.1:1", 0, Event::Stopped);

@@ -37,7 +37,11 @@ impl MetadataServer {
     pub(super) fn pop(&mut self, metadata: &Bytes) -> Option<MetadataMessage> {
         let piece = self.waiting.pop_front()?;
         let range = piece_range(piece, metadata.len())?;
-        Some(MetadataMessage::Data { piece, total_size: metadata.len() as u32, data: metadata.slice(range) })
+        Some(MetadataMessage::Data {
+            piece,
+            total_size: metadata.len() as u32,
+            data: metadata.slice(range),
+        })
     }
 
     pub(super) fn is_idle(&self) -> bool {

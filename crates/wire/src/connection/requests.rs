@@ -32,7 +32,11 @@ impl Requests {
             return Taken::Queued;
         }
         self.refused_in_a_row += 1;
-        if self.refused_in_a_row > MAX_REFUSED { Taken::Flood } else { Taken::Refused }
+        if self.refused_in_a_row > MAX_REFUSED {
+            Taken::Flood
+        } else {
+            Taken::Refused
+        }
     }
 
     /// Takes a request back; `false` where it was handed out already or never came.

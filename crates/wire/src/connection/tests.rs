@@ -1,6 +1,7 @@
 //! Stories of one connection: a test speaks as the peer, in raw messages, and reads what comes back.
 
 use super::*;
+use crate::decoder::Decoder;
 use crate::extended::metadata::METADATA_PIECE;
 use metainfo::geometry::PieceLength;
 use proptest::prelude::*;
@@ -30,7 +31,11 @@ struct Story {
 
 fn served(n_pieces: u64, metadata: usize) -> Served {
     Served {
-        geometry: Geometry::new(PieceLength::new(32 * 1024).unwrap(), n_pieces * 32 * 1024 - 100).unwrap(),
+        geometry: Geometry::new(
+            PieceLength::new(32 * 1024).unwrap(),
+            n_pieces * 32 * 1024 - 100,
+        )
+        .unwrap(),
         metadata: Bytes::from((0..metadata).map(|i| i as u8).collect::<Vec<_>>()),
         v2: None,
     }
@@ -55,7 +60,14 @@ impl Story {
     /// Handshakes done, our first messages heard and forgotten.
     fn open(reserved: Reserved) -> Self {
         let mut story = Self::begin();
-        story.hear(&Handshake { reserved, swarm: SWARM, peer_id: THEM }.encode());
+        story.hear(
+            &Handshake {
+                reserved,
+                swarm: SWARM,
+                peer_id: THEM,
+            }
+            .encode(),
+        );
         assert_eq!(story.greeting.len(), Handshake::LENGTH);
         story.said.clear();
         story
@@ -84,7 +96,11 @@ impl Story {
 
     fn after(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
-        if self.connection.next_timeout().is_some_and(|at| at <= self.now) {
+        if self
+            .connection
+            .next_timeout()
+            .is_some_and(|at| at <= self.now)
+        {
             self.connection.handle_timeout(self.now);
         }
         self.drain();
@@ -107,7 +123,9 @@ impl Story {
                     let (greeting, rest) = bytes.split_at(missing.min(bytes.len()));
                     self.greeting.extend_from_slice(greeting);
                     bytes = rest;
-                    while let Some(message) = self.heard.feed(&mut bytes).expect("we say what is allowed") {
+                    while let Some(message) =
+                        self.heard.feed(&mut bytes).expect("we say what is allowed")
+                    {
                         self.said.push(message);
                     }
                     if self.take_bytes {
@@ -115,7 +133,10 @@ impl Story {
                     }
                 }
                 Output::Read(blocks) => {
-                    let bytes: usize = blocks.iter().map(|block| PIECE_HEADER + block.length() as usize).sum();
+                    let bytes: usize = blocks
+                        .iter()
+                        .map(|block| PIECE_HEADER + block.length() as usize)
+                        .sum();
                     self.read.extend(blocks.iter().map(|block| block.raw()));
                     if self.take_bytes {
                         self.connection.handle_sent(self.now, bytes);
@@ -131,34 +152,64 @@ impl Story {
 }
 
 fn request(piece: u32, begin: u32) -> RawRequest {
-    RawRequest { piece, begin, length: 16 * 1024 }
+    RawRequest {
+        piece,
+        begin,
+        length: 16 * 1024,
+    }
 }
 
 #[test]
 fn a_fast_peer_hears_have_all_and_an_old_one_a_bitfield() {
     let mut story = Story::begin();
     let reserved = Reserved::default().with_fast().with_extended();
-    story.hear(&Handshake { reserved, swarm: SWARM, peer_id: THEM }.encode());
+    story.hear(
+        &Handshake {
+            reserved,
+            swarm: SWARM,
+            peer_id: THEM,
+        }
+        .encode(),
+    );
     assert_eq!(story.said[0], Message::HaveAll);
     let Message::Extended { id: 0, payload } = &story.said[1] else {
         panic!("{:?}", story.said);
     };
     let handshake = ExtendedHandshake::decode(payload).unwrap();
-    assert_eq!((handshake.id_of(UT_METADATA), handshake.metadata_size), (Some(1), Some(40_000)));
+    assert_eq!(
+        (handshake.id_of(UT_METADATA), handshake.metadata_size),
+        (Some(1), Some(40_000))
+    );
     assert!(handshake.upload_only);
     let ours = Handshake::decode(story.greeting[..].try_into().unwrap()).unwrap();
     assert_eq!((ours.swarm, ours.peer_id), (SWARM, US));
     assert!(ours.reserved.fast() && ours.reserved.extended() && !ours.reserved.v2());
 
     let mut story = Story::begin();
-    story.hear(&Handshake { reserved: Reserved::default(), swarm: SWARM, peer_id: THEM }.encode());
-    assert_eq!(story.said, [Message::Bitfield(Bytes::from_static(&[0xff, 0xc0]))]);
+    story.hear(
+        &Handshake {
+            reserved: Reserved::default(),
+            swarm: SWARM,
+            peer_id: THEM,
+        }
+        .encode(),
+    );
+    assert_eq!(
+        story.said,
+        [Message::Bitfield(Bytes::from_static(&[0xff, 0xc0]))]
+    );
 }
 
 #[test]
 fn messages_right_behind_the_handshake_are_not_lost() {
     let mut story = Story::begin();
-    let mut bytes = Handshake { reserved: Reserved::default(), swarm: SWARM, peer_id: THEM }.encode().to_vec();
+    let mut bytes = Handshake {
+        reserved: Reserved::default(),
+        swarm: SWARM,
+        peer_id: THEM,
+    }
+    .encode()
+    .to_vec();
     Message::Interested.encode(&mut bytes);
     story.hear(&bytes);
     assert_eq!(story.interest, Some(true));
@@ -172,11 +223,22 @@ fn strangers_are_turned_away_with_a_reason() {
         assert_eq!(story.closed, Some(reason));
         assert!(story.greeting.is_empty(), "nothing is said to a stranger");
     };
-    check(b"GET / HTTP/1.1\r\n\r\n", ProtocolError::NotBitTorrent.into());
+    check(
+        b"GET / HTTP/1.1\r\n\r\n",
+        ProtocolError::NotBitTorrent.into(),
+    );
     check(b"\x01", ProtocolError::NotBitTorrent.into());
-    let own = Handshake { reserved: Reserved::default(), swarm: SWARM, peer_id: US };
+    let own = Handshake {
+        reserved: Reserved::default(),
+        swarm: SWARM,
+        peer_id: US,
+    };
     check(&own.encode(), ProtocolError::SelfConnection.into());
-    let other = Handshake { reserved: Reserved::default(), swarm: SwarmHash([8; 20]), peer_id: THEM };
+    let other = Handshake {
+        reserved: Reserved::default(),
+        swarm: SwarmHash([8; 20]),
+        peer_id: THEM,
+    };
     check(&other.encode(), CloseReason::NotServed);
 }
 
@@ -185,20 +247,54 @@ fn nonsense_closes_with_its_name() {
     let check = |message: Message, kind: &str| {
         let mut story = Story::open(Reserved::default());
         story.say(message.clone());
-        assert_eq!(story.closed.map(|reason| reason.kind()), Some(kind), "{message:?}");
+        assert_eq!(
+            story.closed.map(|reason| reason.kind()),
+            Some(kind),
+            "{message:?}"
+        );
     };
     check(Message::HaveAll, "not_agreed");
     check(Message::HaveNone, "not_agreed");
     check(Message::Reject(request(0, 0)), "not_agreed");
-    check(Message::Extended { id: 0, payload: Bytes::from_static(b"de") }, "not_agreed");
+    check(
+        Message::Extended {
+            id: 0,
+            payload: Bytes::from_static(b"de"),
+        },
+        "not_agreed",
+    );
     check(Message::Have { piece: 10 }, "no_such_piece");
     check(Message::Bitfield(Bytes::from_static(&[0])), "bad_bitfield");
-    check(Message::Bitfield(Bytes::from_static(&[0, 1])), "bad_bitfield");
+    check(
+        Message::Bitfield(Bytes::from_static(&[0, 1])),
+        "bad_bitfield",
+    );
     check(Message::Bitfield(Bytes::from_static(&[0; 3])), "bad_length");
     check(Message::Request(request(10, 0)), "bad_request");
-    check(Message::Request(RawRequest { piece: 0, begin: 0, length: 1 << 20 }), "bad_request");
-    check(Message::Request(RawRequest { piece: 0, begin: u32::MAX, length: 2 }), "bad_request");
-    check(Message::Piece { piece: 0, begin: 0, data: Bytes::from_static(b"x") }, "unasked_block");
+    check(
+        Message::Request(RawRequest {
+            piece: 0,
+            begin: 0,
+            length: 1 << 20,
+        }),
+        "bad_request",
+    );
+    check(
+        Message::Request(RawRequest {
+            piece: 0,
+            begin: u32::MAX,
+            length: 2,
+        }),
+        "bad_request",
+    );
+    check(
+        Message::Piece {
+            piece: 0,
+            begin: 0,
+            data: Bytes::from_static(b"x"),
+        },
+        "unasked_block",
+    );
 }
 
 #[test]
@@ -233,7 +329,9 @@ fn the_window_holds_blocks_back_until_bytes_are_taken() {
     let window = Settings::new(US, "").send_window;
     assert_eq!(story.read.len(), window.div_ceil(PIECE_HEADER + 16 * 1024));
     let before = story.read.len();
-    story.connection.handle_sent(story.now, 2 * (PIECE_HEADER + 16 * 1024));
+    story
+        .connection
+        .handle_sent(story.now, 2 * (PIECE_HEADER + 16 * 1024));
     story.drain();
     assert!(story.read.len() > before);
 }
@@ -254,7 +352,11 @@ fn choking_rejects_what_waits_and_spares_what_is_under_way() {
     story.drain();
     assert_eq!(story.said[0], Message::Choke);
     assert_eq!(story.said.len(), 1 + waiting);
-    assert!(story.said[1..].iter().all(|message| matches!(message, Message::Reject(_))));
+    assert!(
+        story.said[1..]
+            .iter()
+            .all(|message| matches!(message, Message::Reject(_)))
+    );
 }
 
 #[test]
@@ -281,13 +383,20 @@ fn too_many_requests_are_rejected_and_a_flood_closes() {
     for _ in 0..600 {
         story.say(Message::Request(request(1, 0)));
     }
-    let rejected = story.said.iter().filter(|message| matches!(message, Message::Reject(_))).count();
+    let rejected = story
+        .said
+        .iter()
+        .filter(|message| matches!(message, Message::Reject(_)))
+        .count();
     assert_eq!(rejected, 600 - 512 - story.read.len());
     let mut story = Story::open_fast();
     for _ in 0..5000 {
         story.say(Message::Request(request(1, 0)));
     }
-    assert_eq!(story.closed.map(|reason| reason.kind()), Some("request_flood"));
+    assert_eq!(
+        story.closed.map(|reason| reason.kind()),
+        Some("request_flood")
+    );
 }
 
 #[test]
@@ -316,11 +425,20 @@ fn a_peer_that_reads_nothing_is_read_no_more() {
 #[test]
 fn metadata_is_given_piece_by_piece_a_few_times() {
     let mut story = Story::open_fast();
-    let ask = |piece| Message::Extended { id: 1, payload: MetadataMessage::Request { piece }.encode().into() };
+    let ask = |piece| Message::Extended {
+        id: 1,
+        payload: MetadataMessage::Request { piece }.encode().into(),
+    };
     story.say(ask(0));
     assert_eq!(story.said, [], "no number to answer under was given");
-    let handshake = ExtendedHandshake { extensions: [(UT_METADATA.to_owned(), 9)].into(), ..Default::default() };
-    story.say(Message::Extended { id: 0, payload: handshake.encode().into() });
+    let handshake = ExtendedHandshake {
+        extensions: [(UT_METADATA.to_owned(), 9)].into(),
+        ..Default::default()
+    };
+    story.say(Message::Extended {
+        id: 0,
+        payload: handshake.encode().into(),
+    });
     let mut answers = |piece| {
         story.said.clear();
         story.say(ask(piece));
@@ -329,12 +447,20 @@ fn metadata_is_given_piece_by_piece_a_few_times() {
         };
         MetadataMessage::decode(payload).unwrap()
     };
-    let MetadataMessage::Data { piece: 2, total_size: 40_000, data } = answers(2) else {
+    let MetadataMessage::Data {
+        piece: 2,
+        total_size: 40_000,
+        data,
+    } = answers(2)
+    else {
         panic!("the last piece");
     };
     assert_eq!(data.len(), 40_000 - 2 * METADATA_PIECE);
     assert_eq!(answers(3), MetadataMessage::Reject { piece: 3 });
-    assert_eq!(answers(u32::MAX), MetadataMessage::Reject { piece: u32::MAX });
+    assert_eq!(
+        answers(u32::MAX),
+        MetadataMessage::Reject { piece: u32::MAX }
+    );
     for _ in 0..4 {
         assert!(matches!(answers(0), MetadataMessage::Data { .. }));
     }
@@ -384,12 +510,33 @@ fn silence_is_broken_by_us_and_punished_in_others() {
 /// The handshake that answers `theirs` on a hybrid torrent, and the story after it.
 fn hybrid(reserved: Reserved, swarm: SwarmHash) -> (Handshake, Story) {
     let mut story = Story::begin();
-    let theirs = Handshake { reserved, swarm, peer_id: THEM }.encode();
-    assert_eq!(story.connection.handle_bytes(story.now, &theirs), theirs.len());
-    assert_eq!(story.connection.poll_output(story.now), Some(Output::Identify(swarm)));
-    story.connection.admit(story.now, Served { v2: Some(V2_SWARM), ..served(10, 100) }, None);
+    let theirs = Handshake {
+        reserved,
+        swarm,
+        peer_id: THEM,
+    }
+    .encode();
+    assert_eq!(
+        story.connection.handle_bytes(story.now, &theirs),
+        theirs.len()
+    );
+    assert_eq!(
+        story.connection.poll_output(story.now),
+        Some(Output::Identify(swarm))
+    );
+    story.connection.admit(
+        story.now,
+        Served {
+            v2: Some(V2_SWARM),
+            ..served(10, 100)
+        },
+        None,
+    );
     story.drain();
-    (Handshake::decode(story.greeting[..].try_into().unwrap()).unwrap(), story)
+    (
+        Handshake::decode(story.greeting[..].try_into().unwrap()).unwrap(),
+        story,
+    )
 }
 
 const V2_SWARM: SwarmHash = SwarmHash([2; 20]);

@@ -16,7 +16,8 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    pub(super) const ALL: [Self; 4] = [Self::Handshake, Self::Silence, Self::KeepAlive, Self::Stall];
+    pub(super) const ALL: [Self; 4] =
+        [Self::Handshake, Self::Silence, Self::KeepAlive, Self::Stall];
 }
 
 /// A deadline or none for each [`Timer`].

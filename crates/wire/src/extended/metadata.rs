@@ -8,7 +8,11 @@ use std::ops::Range;
 /// The unit in which metadata is asked for and sent.
 pub const METADATA_PIECE: usize = 16 * 1024;
 
-const LIMITS: Limits = Limits { bytes: 64 << 10, depth: 4, values: 50 };
+const LIMITS: Limits = Limits {
+    bytes: 64 << 10,
+    depth: 4,
+    values: 50,
+};
 
 /// One message of the `ut_metadata` extension.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,13 +53,20 @@ impl MetadataMessage {
     /// The payload of an [`crate::message::Message::Extended`].
     pub fn encode(&self) -> Vec<u8> {
         let head = |kind: i64, piece: u32, size: Option<u32>| {
-            let mut entries = vec![("msg_type", Node::from(kind)), ("piece", Node::from(i64::from(piece)))];
+            let mut entries = vec![
+                ("msg_type", Node::from(kind)),
+                ("piece", Node::from(i64::from(piece))),
+            ];
             entries.extend(size.map(|size| ("total_size", Node::from(i64::from(size)))));
             Node::dict(entries).to_bytes()
         };
         match self {
             Self::Request { piece } => head(0, *piece, None),
-            Self::Data { piece, total_size, data } => {
+            Self::Data {
+                piece,
+                total_size,
+                data,
+            } => {
                 let mut payload = head(1, *piece, Some(*total_size));
                 payload.extend_from_slice(data);
                 payload
@@ -68,13 +79,20 @@ impl MetadataMessage {
     pub fn decode(payload: &Bytes) -> Result<Self, BadMetadataMessage> {
         let (value, used) = bencode::decode_prefix(payload, &LIMITS)?;
         let number = |key: &'static str| {
-            let number = value.get(key).and_then(Value::as_int).and_then(|n| u32::try_from(n).ok());
+            let number = value
+                .get(key)
+                .and_then(Value::as_int)
+                .and_then(|n| u32::try_from(n).ok());
             number.ok_or(BadMetadataMessage::Field(key))
         };
         let piece = number("piece")?;
         match number("msg_type")? {
             0 => Ok(Self::Request { piece }),
-            1 => Ok(Self::Data { piece, total_size: number("total_size")?, data: payload.slice(used..) }),
+            1 => Ok(Self::Data {
+                piece,
+                total_size: number("total_size")?,
+                data: payload.slice(used..),
+            }),
             2 => Ok(Self::Reject { piece }),
             _ => Err(BadMetadataMessage::Field("msg_type")),
         }
@@ -85,7 +103,11 @@ impl std::fmt::Debug for MetadataMessage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Request { piece } => write!(f, "Request({piece})"),
-            Self::Data { piece, total_size, data } => {
+            Self::Data {
+                piece,
+                total_size,
+                data,
+            } => {
                 write!(f, "Data({piece}, {} of {total_size} bytes)", data.len())
             }
             Self::Reject { piece } => write!(f, "Reject({piece})"),
@@ -95,7 +117,9 @@ impl std::fmt::Debug for MetadataMessage {
 
 /// Where a piece of metadata lies, or `None` where there is no such piece.
 pub fn piece_range(piece: u32, metadata_len: usize) -> Option<Range<usize>> {
-    let start = (piece as usize).checked_mul(METADATA_PIECE).filter(|start| *start < metadata_len)?;
+    let start = (piece as usize)
+        .checked_mul(METADATA_PIECE)
+        .filter(|start| *start < metadata_len)?;
     Some(start..metadata_len.min(start + METADATA_PIECE))
 }
 

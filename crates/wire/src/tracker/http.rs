@@ -51,11 +51,16 @@ pub fn parse_announce(query: &[u8]) -> Result<(Announce, PeerForm), BadQuery> {
     for (key, value) in pairs(query)? {
         match &key[..] {
             b"info_hash" => {
-                swarm = Some(SwarmHash::from_slice(&value).ok_or(BadQuery::Malformed("info_hash"))?);
+                swarm =
+                    Some(SwarmHash::from_slice(&value).ok_or(BadQuery::Malformed("info_hash"))?);
             }
-            b"peer_id" => peer_id = Some(PeerId::from_slice(&value).ok_or(BadQuery::Malformed("peer_id"))?),
+            b"peer_id" => {
+                peer_id = Some(PeerId::from_slice(&value).ok_or(BadQuery::Malformed("peer_id"))?)
+            }
             b"port" => {
-                let number = number(&value).and_then(|n| u16::try_from(n).ok()).and_then(NonZeroU16::new);
+                let number = number(&value)
+                    .and_then(|n| u16::try_from(n).ok())
+                    .and_then(NonZeroU16::new);
                 port = Some(number.ok_or(BadQuery::Malformed("port"))?);
             }
             b"uploaded" => uploaded = number(&value).unwrap_or(0),
@@ -86,7 +91,13 @@ pub fn parse_announce(query: &[u8]) -> Result<(Announce, PeerForm), BadQuery> {
         event,
         num_want,
     };
-    let form = if compact { PeerForm::Compact } else { PeerForm::Dictionaries { peer_id: !no_peer_id } };
+    let form = if compact {
+        PeerForm::Compact
+    } else {
+        PeerForm::Dictionaries {
+            peer_id: !no_peer_id,
+        }
+    };
     Ok((announce, form))
 }
 
@@ -101,13 +112,18 @@ pub fn parse_scrape(query: &[u8]) -> Result<Vec<SwarmHash>, BadQuery> {
             swarms.push(SwarmHash::from_slice(&value).ok_or(BadQuery::Malformed("info_hash"))?);
         }
     }
-    if swarms.is_empty() { Err(BadQuery::Missing("info_hash")) } else { Ok(swarms) }
+    if swarms.is_empty() {
+        Err(BadQuery::Missing("info_hash"))
+    } else {
+        Ok(swarms)
+    }
 }
 
 /// The body of an answer to an announce.
 pub fn encode_reply(reply: &AnnounceReply, form: PeerForm) -> Vec<u8> {
     let count = |n: u32| Node::from(i64::from(n));
-    let seconds = |d: std::time::Duration| Node::from(i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
+    let seconds =
+        |d: std::time::Duration| Node::from(i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
     let mut entries = vec![
         ("interval", seconds(reply.interval)),
         ("min interval", seconds(reply.min_interval)),
@@ -189,8 +205,14 @@ fn pairs(query: &[u8]) -> Result<impl Iterator<Item = Pair> + '_, BadQuery> {
         return Err(BadQuery::TooLong);
     }
     Ok(query.split(|byte| *byte == b'&').map(|pair| {
-        let split = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
-        (percent_decode(&pair[..split]), percent_decode(pair.get(split + 1..).unwrap_or_default()))
+        let split = pair
+            .iter()
+            .position(|byte| *byte == b'=')
+            .unwrap_or(pair.len());
+        (
+            percent_decode(&pair[..split]),
+            percent_decode(pair.get(split + 1..).unwrap_or_default()),
+        )
     }))
 }
 
@@ -240,18 +262,29 @@ mod tests {
 
     #[test]
     fn what_clients_write_is_understood() {
-        let (announce, form) =
-            check(&format!("{GOOD}&event=started&numwant=80&compact=1&ip=9.9.9.9&key=x&supportcrypto=1")).unwrap();
-        assert_eq!(announce.swarm.to_string(), "123456789abcdef123456789abcdef123456789a");
+        let (announce, form) = check(&format!(
+            "{GOOD}&event=started&numwant=80&compact=1&ip=9.9.9.9&key=x&supportcrypto=1"
+        ))
+        .unwrap();
+        assert_eq!(
+            announce.swarm.to_string(),
+            "123456789abcdef123456789abcdef123456789a"
+        );
         assert_eq!(announce.peer_id.0, *b"-TR3000-abcdefghijkl");
-        assert_eq!((announce.port.get(), announce.uploaded, announce.downloaded), (51413, 1, 2));
+        assert_eq!(
+            (announce.port.get(), announce.uploaded, announce.downloaded),
+            (51413, 1, 2)
+        );
         assert_eq!((announce.left, announce.num_want), (Some(3), Some(80)));
         assert_eq!((announce.event, form), (Event::Started, PeerForm::Compact));
 
         let form = |query: &str| check(&format!("{GOOD}{query}")).unwrap().1;
         assert_eq!(form(""), PeerForm::Compact);
         assert_eq!(form("&compact=0"), PeerForm::Dictionaries { peer_id: true });
-        assert_eq!(form("&compact=0&no_peer_id=1"), PeerForm::Dictionaries { peer_id: false });
+        assert_eq!(
+            form("&compact=0&no_peer_id=1"),
+            PeerForm::Dictionaries { peer_id: false }
+        );
         let left = |query: &str| check(&format!("{GOOD}{query}")).unwrap().0.left;
         assert_eq!(left("&left=18446744073709551615"), None);
         assert_eq!(left("&left=-1"), None);
@@ -261,20 +294,39 @@ mod tests {
     #[test]
     fn what_cannot_be_answered_is_named() {
         assert_eq!(check(""), Err(BadQuery::Missing("info_hash")));
-        assert_eq!(check("info_hash=abc"), Err(BadQuery::Malformed("info_hash")));
-        assert_eq!(check(&GOOD.replace("&port=51413", "")), Err(BadQuery::Missing("port")));
+        assert_eq!(
+            check("info_hash=abc"),
+            Err(BadQuery::Malformed("info_hash"))
+        );
+        assert_eq!(
+            check(&GOOD.replace("&port=51413", "")),
+            Err(BadQuery::Missing("port"))
+        );
         for port in ["0", "65536", "-1", "x", ""] {
-            assert_eq!(check(&GOOD.replace("51413", port)), Err(BadQuery::Malformed("port")), "{port}");
+            assert_eq!(
+                check(&GOOD.replace("51413", port)),
+                Err(BadQuery::Malformed("port")),
+                "{port}"
+            );
         }
-        assert_eq!(check(&format!("{GOOD}&x={}", "y".repeat(MAX_QUERY))), Err(BadQuery::TooLong));
+        assert_eq!(
+            check(&format!("{GOOD}&x={}", "y".repeat(MAX_QUERY))),
+            Err(BadQuery::TooLong)
+        );
         assert_eq!(parse_scrape(b""), Err(BadQuery::Missing("info_hash")));
         let many = vec!["info_hash=aaaaaaaaaaaaaaaaaaaa"; MAX_SCRAPE + 1].join("&");
         assert_eq!(parse_scrape(many.as_bytes()), Err(BadQuery::TooMany));
-        assert_eq!(parse_scrape(&many.as_bytes()[31..]).map(|swarms| swarms.len()), Ok(MAX_SCRAPE));
+        assert_eq!(
+            parse_scrape(&many.as_bytes()[31..]).map(|swarms| swarms.len()),
+            Ok(MAX_SCRAPE)
+        );
     }
 
     fn reply() -> AnnounceReply {
-        let peer = |addr: &str| TrackerPeer { addr: addr.parse().unwrap(), peer_id: Some(PeerId(*b"-GS0100-abcdefghijkl")) };
+        let peer = |addr: &str| TrackerPeer {
+            addr: addr.parse().unwrap(),
+            peer_id: Some(PeerId(*b"-GS0100-abcdefghijkl")),
+        };
         AnnounceReply {
             interval: Duration::from_secs(600),
             min_interval: Duration::from_secs(60),
@@ -296,10 +348,23 @@ mod tests {
         expected.extend_from_slice(b"\x03\x03\x04e");
         assert_eq!(encode_reply(&reply(), PeerForm::Compact), expected);
 
-        let text = String::from_utf8_lossy(&encode_reply(&reply(), PeerForm::Dictionaries { peer_id: true })).into_owned();
-        assert!(text.contains("5:peersld2:ip7:1.2.3.47:peer id20:-GS0100-abcdefghijkl4:porti258eed2:ip6:102::3"), "{text}");
+        let text = String::from_utf8_lossy(&encode_reply(
+            &reply(),
+            PeerForm::Dictionaries { peer_id: true },
+        ))
+        .into_owned();
+        assert!(
+            text.contains(
+                "5:peersld2:ip7:1.2.3.47:peer id20:-GS0100-abcdefghijkl4:porti258eed2:ip6:102::3"
+            ),
+            "{text}"
+        );
         assert_eq!(encode_failure("no"), b"d14:failure reason2:noe");
-        let counts = SwarmCounts { complete: 5, incomplete: 0, downloaded: 7 };
+        let counts = SwarmCounts {
+            complete: 5,
+            incomplete: 0,
+            downloaded: 7,
+        };
         assert_eq!(
             encode_scrape(&[(SwarmHash(*b"aaaaaaaaaaaaaaaaaaaa"), counts)]),
             b"d5:filesd20:aaaaaaaaaaaaaaaaaaaad8:completei5e10:downloadedi7e10:incompletei0eeee"

@@ -1,0 +1,4 @@
+//! Runs `fuzz::bencode` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::bencode(data));

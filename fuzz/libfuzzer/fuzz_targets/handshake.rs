@@ -1,0 +1,4 @@
+//! Runs `fuzz::handshake` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::handshake(data));

@@ -1,0 +1,444 @@
+//! One peer connection under any sequence of events: bytes from the peer, time, decisions of the
+//! choker, blocks that are read or can't be. The input is a list of operations; [`Shell`] carries out
+//! what the connection says, as the seeder's task does, and checks every word of it.
+
+use crate::draw::Draw;
+use bytes::Bytes;
+use metainfo::{Block, Geometry, PeerId, PieceLength, RawRequest, SwarmHash};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+use wire::bitfield::Bitfield;
+use wire::connection::{CloseReason, Connection, Output, Served, Settings};
+use wire::decoder::Decoder;
+use wire::extended::metadata::MetadataMessage;
+use wire::extended::{ExtendedHandshake, UT_METADATA};
+use wire::handshake::{Handshake, Reserved};
+use wire::message::{FrameLimits, HashRange, Message, PIECE_HEADER, piece_header};
+
+const SWARM: SwarmHash = SwarmHash([7; 20]);
+const SWARM_V2: SwarmHash = SwarmHash([8; 20]);
+const US: PeerId = PeerId(*b"-GS0100-000000000000");
+const THEM: PeerId = PeerId(*b"-XX0100-111111111111");
+
+/// What may wait beyond the send window: a block, control messages, and the answers to one more message.
+const BEYOND_WINDOW: usize = Block::MAX_LENGTH as usize + PIECE_HEADER + 3 * 64 * 1024;
+/// What waits on our side of the socket: more is not read, as the seeder's task does.
+const MAX_UNREAD: usize = 64 * 1024;
+
+/// Plays the operations that the input lists.
+pub fn connection(data: &[u8]) {
+    let mut draw = Draw::new(data);
+    let mut shell = Shell::begin(&mut draw);
+    while !draw.is_done() {
+        shell.operation(&mut draw);
+        shell.settle();
+    }
+    // Left alone, every connection ends, and stays quiet then.
+    for _ in 0..8 {
+        shell.pass(Duration::from_secs(3600));
+        shell.settle();
+    }
+    assert!(shell.closed.is_some(), "a silent peer is let go");
+}
+
+/// A connection with all that surrounds it.
+struct Shell {
+    connection: Connection,
+    settings: Settings,
+    now: Instant,
+    served: Served,
+    /// How the shell answers when the connection asks which torrent it is for.
+    identify: Identify,
+    identified: bool,
+    /// From the peer, not yet taken.
+    unread: Vec<u8>,
+    /// How many bytes of the peer's stream were taken, up to the length of a handshake.
+    greeted: usize,
+    /// The peer's messages, as the connection must have read them.
+    said: Decoder,
+    /// Our side of the stream, as the peer reads it.
+    greeting: Vec<u8>,
+    heard: Decoder,
+    in_flight: usize,
+    fast: bool,
+    choked: bool,
+    interested: bool,
+    blocks_fail: bool,
+    owed_hashes: Option<HashRange>,
+    requests: u64,
+    answers: u64,
+    block_bytes: u64,
+    closed: Option<CloseReason>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Identify {
+    Admit,
+    Refuse,
+    Later,
+}
+
+/// One moment for the whole run: only distances matter.
+fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    *EPOCH.get_or_init(Instant::now)
+}
+
+impl Shell {
+    /// Settings small enough that their limits are met, and a handshake unless the input brings its own.
+    fn begin(draw: &mut Draw<'_>) -> Self {
+        let flags = draw.u8();
+        let has = |bit: u8| flags & (1 << bit) != 0;
+        let n_pieces = u64::from(draw.u8() % 40) + 1;
+        let metadata = usize::from(draw.u16());
+        let mut settings = Settings::new(US, "Groundswell fuzz");
+        settings.request_queue = u32::from(draw.u8() % 8) + 1;
+        settings.send_window = 16 * 1024 * (usize::from(draw.u8() % 4) + 1);
+        let piece_length = PieceLength::new(32 * 1024).expect("in range");
+        let served = Served {
+            geometry: Geometry::new(piece_length, n_pieces * 32 * 1024 - 100).expect("few pieces"),
+            metadata: Bytes::from(vec![b'm'; metadata]),
+            v2: has(0).then_some(SWARM_V2),
+        };
+        let identify = match draw.u8() % 8 {
+            0 => Identify::Refuse,
+            1 => Identify::Later,
+            _ => Identify::Admit,
+        };
+        let mut reserved = Reserved::default();
+        if has(1) {
+            reserved = reserved.with_fast();
+        }
+        if has(2) {
+            reserved = reserved.with_extended();
+        }
+        if has(4) {
+            reserved = reserved.with_v2();
+        }
+        let now = epoch();
+        let bitfield = Bitfield::byte_len(n_pieces as u32) as u32;
+        let mut shell = Self {
+            connection: Connection::accept(now, settings),
+            settings,
+            now,
+            served,
+            identify,
+            identified: false,
+            unread: Vec::new(),
+            greeted: 0,
+            said: Decoder::new(FrameLimits {
+                bitfield,
+                ..FrameLimits::default()
+            }),
+            greeting: Vec::new(),
+            heard: Decoder::default(),
+            in_flight: 0,
+            fast: has(1),
+            choked: true,
+            interested: false,
+            blocks_fail: false,
+            owed_hashes: None,
+            requests: 0,
+            answers: 0,
+            block_bytes: 0,
+            closed: None,
+        };
+        if !has(3) {
+            let handshake = Handshake {
+                reserved,
+                swarm: SWARM,
+                peer_id: THEM,
+            };
+            shell.say(&handshake.encode());
+        }
+        shell.settle();
+        shell
+    }
+
+    fn operation(&mut self, draw: &mut Draw<'_>) {
+        match draw.u8() % 14 {
+            0 => {
+                let n = usize::from(draw.u8());
+                self.say(draw.bytes(n));
+            }
+            1..=4 => {
+                let message = peer_message(draw);
+                let mut bytes = Vec::new();
+                message.encode(&mut bytes);
+                for _ in 0..=draw.u8() % 12 {
+                    self.say(&bytes);
+                }
+            }
+            5 => self.pass(Duration::from_millis(u64::from(draw.u16()))),
+            6 => self.pass(Duration::from_secs(u64::from(draw.u8()))),
+            7 | 8 => {
+                self.choked = draw.u8() % 4 == 0;
+                self.connection.set_choked(self.choked);
+            }
+            9 => self.sent(usize::from(draw.u16())),
+            10 => self.sent(usize::MAX),
+            11 => self.blocks_fail = draw.u8() % 8 == 0,
+            12 => {
+                if let Some(range) = self.owed_hashes.take() {
+                    let hashes = (draw.u8() % 2 == 0).then(|| Bytes::from_static(&[9; 64]));
+                    self.connection.send_hashes(range, hashes);
+                }
+            }
+            _ => match draw.u8() % 16 {
+                0 => self.connection.close(CloseReason::Withdrawn),
+                1 => self.connection.refuse(),
+                2 => self.connection.admit(self.now, self.served.clone(), None),
+                // Harmless before its time.
+                _ if self
+                    .connection
+                    .next_timeout()
+                    .is_none_or(|at| at > self.now) =>
+                {
+                    self.connection.handle_timeout(self.now);
+                    assert_eq!(
+                        self.connection.poll_output(self.now),
+                        None,
+                        "nothing was due"
+                    );
+                }
+                _ => {}
+            },
+        }
+    }
+
+    /// The peer sends bytes.
+    fn say(&mut self, bytes: &[u8]) {
+        let room = MAX_UNREAD - self.unread.len();
+        self.unread
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// The socket takes some of what was handed out.
+    fn sent(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.in_flight);
+        if bytes > 0 {
+            self.in_flight -= bytes;
+            self.connection.handle_sent(self.now, bytes);
+        }
+    }
+
+    /// Time passes, and a deadline that was met is kept.
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        if self
+            .connection
+            .next_timeout()
+            .is_some_and(|at| at <= self.now)
+        {
+            self.connection.handle_timeout(self.now);
+            let next = self.connection.next_timeout();
+            assert!(
+                next.is_none_or(|at| at > self.now),
+                "no deadline is left in the past"
+            );
+        }
+    }
+
+    /// Gives the connection what it takes and carries out what it says, until neither moves.
+    fn settle(&mut self) {
+        self.carry_out();
+        while !self.unread.is_empty() {
+            let wanted = self.connection.wants_input();
+            let taken = self.connection.handle_bytes(self.now, &self.unread);
+            assert!(taken <= self.unread.len());
+            assert!(wanted || taken == 0, "nothing is taken unasked");
+            let bytes: Vec<u8> = self.unread.drain(..taken).collect();
+            self.follow(&bytes);
+            let moved = self.carry_out();
+            if taken == 0 && !moved {
+                break;
+            }
+        }
+        self.check();
+    }
+
+    /// Reads the peer's stream along with the connection and counts its requests.
+    fn follow(&mut self, bytes: &[u8]) {
+        let greeting = bytes.len().min(Handshake::LENGTH - self.greeted);
+        self.greeted += greeting;
+        let mut rest = &bytes[greeting..];
+        while let Ok(Some(message)) = self.said.feed(&mut rest) {
+            self.requests += u64::from(matches!(message, Message::Request(_)));
+        }
+    }
+
+    fn carry_out(&mut self) -> bool {
+        let mut n_outputs = 0;
+        while let Some(output) = self.connection.poll_output(self.now) {
+            n_outputs += 1;
+            assert!(n_outputs < 10_000, "one event, endless work");
+            assert!(self.closed.is_none(), "nothing follows a close: {output:?}");
+            match output {
+                Output::Identify(swarm) => {
+                    assert!(!self.identified, "asked once");
+                    self.identified = true;
+                    match self.identify {
+                        Identify::Admit if swarm == SWARM => {
+                            self.connection.admit(self.now, self.served.clone(), None);
+                        }
+                        Identify::Admit | Identify::Refuse => self.connection.refuse(),
+                        Identify::Later => {}
+                    }
+                }
+                Output::Send(bytes) => self.hear(&bytes),
+                Output::Read(blocks) => self.read(&blocks),
+                Output::FindHashes(range) => {
+                    assert!(self.served.v2.is_some(), "only where there are any");
+                    // One answer is late, the others are given at once.
+                    if let Some(earlier) = self.owed_hashes.replace(range) {
+                        self.connection.send_hashes(earlier, None);
+                    }
+                }
+                Output::Interest(interested) => {
+                    assert_ne!(interested, self.interested, "told when it changes");
+                    self.interested = interested;
+                }
+                Output::Close(reason) => self.closed = Some(reason),
+            }
+        }
+        n_outputs > 0
+    }
+
+    fn read(&mut self, blocks: &[Block]) {
+        assert!(!self.choked, "nothing is read for a choked peer");
+        assert!(!blocks.is_empty());
+        if self.blocks_fail {
+            return self.connection.close(CloseReason::Withdrawn);
+        }
+        for block in blocks {
+            assert_eq!(
+                self.served.geometry.block(block.raw()),
+                Ok(*block),
+                "inside the torrent"
+            );
+            let mut bytes = piece_header(*block).to_vec();
+            bytes.resize(PIECE_HEADER + block.length() as usize, 0);
+            self.block_bytes += u64::from(block.length());
+            self.hear(&bytes);
+        }
+    }
+
+    /// The peer reads what we send: a handshake, then nothing but messages it may be sent.
+    fn hear(&mut self, bytes: &[u8]) {
+        assert!(!bytes.is_empty());
+        self.in_flight += bytes.len();
+        let missing = Handshake::LENGTH - self.greeting.len();
+        let (greeting, mut rest) = bytes.split_at(missing.min(bytes.len()));
+        self.greeting.extend_from_slice(greeting);
+        if let (false, Ok(whole)) = (greeting.is_empty(), self.greeting[..].try_into()) {
+            let ours = Handshake::decode(whole).expect("we open with a handshake");
+            assert_eq!(ours.peer_id, US);
+            let upgraded = self.served.v2 == Some(ours.swarm);
+            assert!(
+                ours.swarm == SWARM || upgraded,
+                "the swarm that was asked for"
+            );
+            assert_eq!(ours.reserved.v2(), upgraded, "said where it is meant");
+        }
+        while let Some(message) = self.heard.feed(&mut rest).expect("we say what is allowed") {
+            match message {
+                Message::Piece { .. } => self.answers += 1,
+                Message::Reject(_) => {
+                    assert!(self.fast, "the peer knows no reject");
+                    self.answers += 1;
+                }
+                Message::HaveAll => assert!(self.fast, "the peer knows no `have all`"),
+                _ => {}
+            }
+        }
+    }
+
+    /// What holds whenever the connection is at rest.
+    fn check(&self) {
+        let window = self.settings.send_window;
+        assert!(
+            self.in_flight <= window + BEYOND_WINDOW,
+            "{} bytes in flight",
+            self.in_flight
+        );
+        assert_eq!(self.heard.buffered(), 0, "whole messages are sent");
+        assert!(
+            self.closed.is_some() || self.connection.next_timeout().is_some(),
+            "an open connection always has a deadline"
+        );
+        if self.closed.is_some() {
+            assert!(!self.connection.wants_input(), "nothing more is read");
+            assert_eq!(self.connection.next_timeout(), None, "nothing more is due");
+            return;
+        }
+        let tally = self.connection.tally();
+        assert_eq!(tally.block_bytes, self.block_bytes);
+        assert!(self.connection.peer_pieces() <= self.served.geometry.n_pieces());
+        assert!(
+            !self.choked || !self.connection.has_requests(),
+            "choked, nothing waits"
+        );
+        if self.fast && self.unread.is_empty() {
+            // BEP 6: every request gets its block or a reject.
+            let waiting = self.requests - self.answers;
+            assert!(waiting <= u64::from(self.settings.request_queue));
+            assert_eq!(
+                waiting > 0,
+                self.connection.has_requests(),
+                "{waiting} unanswered"
+            );
+        }
+    }
+}
+
+/// A message that a peer may well send.
+fn peer_message(draw: &mut Draw<'_>) -> Message {
+    let request = |draw: &mut Draw<'_>| RawRequest {
+        piece: u32::from(draw.u8() % 42),
+        begin: u32::from(draw.u8() % 4) * 8 * 1024,
+        length: 4 * 1024 * u32::from(draw.u8() % 5),
+    };
+    match draw.u8() % 20 {
+        0 => Message::KeepAlive,
+        1 => Message::NotInterested,
+        2 | 3 => Message::Interested,
+        4 => Message::Have {
+            piece: u32::from(draw.u8() % 42),
+        },
+        5 => {
+            let n = usize::from(draw.u8() % 7);
+            Message::Bitfield(Bytes::copy_from_slice(draw.bytes(n)))
+        }
+        6..=10 => Message::Request(request(draw)),
+        11 | 12 => Message::Cancel(request(draw)),
+        13 => Message::HaveAll,
+        14 => Message::HaveNone,
+        15 => Message::Extended {
+            id: 0,
+            payload: ExtendedHandshake {
+                extensions: [(UT_METADATA.to_owned(), draw.u8() % 4)].into(),
+                ..ExtendedHandshake::default()
+            }
+            .encode()
+            .into(),
+        },
+        16 | 17 => Message::Extended {
+            id: 1,
+            payload: MetadataMessage::Request {
+                piece: u32::from(draw.u8() % 6),
+            }
+            .encode()
+            .into(),
+        },
+        18 => Message::HashRequest(HashRange {
+            root: metainfo::MerkleHash([5; 32]),
+            base_layer: u32::from(draw.u8()),
+            index: draw.u32(),
+            length: u32::from(draw.u8()),
+            proof_layers: u32::from(draw.u8()),
+        }),
+        _ => Message::AllowedFast {
+            piece: u32::from(draw.u8()),
+        },
+    }
+}
