@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes every picture, clip, track, caption file and download of the example channels, from nothing but code.
 #
-#   examples/make-media.sh                  all of it (about ten minutes on two cores)
+#   examples/make-media.sh                  all of it (about a quarter of an hour on two cores)
 #   examples/make-media.sh test-drive       one part: test-drive | author-interviews | how-to-manual |
 #                                           garage-band | service-pack
 #
@@ -213,7 +213,7 @@ service_pack() {
 
 for part in ${*:-test-drive author-interviews how-to-manual garage-band service-pack}; do
     echo "== $part"
-    mkdir -p "$new/$part" "$here/$part"
+    mkdir -p "$new/$part"
     case $part in
         test-drive) test_drive ;;
         author-interviews) author_interviews ;;
@@ -223,6 +223,7 @@ for part in ${*:-test-drive author-interviews how-to-manual garage-band service-
         *) echo "make-media: no part is called $part" >&2; exit 2 ;;
     esac
     # Only now, and as new files: a running seeder may hold hard links to the old ones, which must not change.
+    mkdir -p "$here/$part"
     cp -R --remove-destination "$new/$part/." "$here/$part/"
 done
 echo "== sizes"

@@ -125,7 +125,7 @@ def main():
             out.write("WEBVTT\n")
             for number, chapter in enumerate(chapters, 1):
                 out.write(f"\n{number}\n{stamp(chapter['start'])} --> {stamp(chapter['end'])}\n{chapter['title']}\n")
-    print(f"{clip}: {seconds:.1f} s; " + "; ".join(f"{c['start']:.1f} {c['title']}" for c in chapters))
+    print(f"{os.path.basename(clip)}: {seconds:.1f} s; " + "; ".join(f"{c['start']:.1f} {c['title']}" for c in chapters))
 
 
 main()

@@ -52,14 +52,15 @@ struct Shell {
     identified: bool,
     /// From the peer, not yet taken.
     unread: Vec<u8>,
-    /// How many bytes of the peer's stream were taken, up to the length of a handshake.
-    greeted: usize,
+    /// The peer's handshake, as far as it was taken.
+    theirs: Vec<u8>,
     /// The peer's messages, as the connection must have read them.
     said: Decoder,
     /// Our side of the stream, as the peer reads it.
     greeting: Vec<u8>,
     heard: Decoder,
     in_flight: usize,
+    /// Whether the peer speaks BEP 6.
     fast: bool,
     choked: bool,
     interested: bool,
@@ -125,7 +126,7 @@ impl Shell {
             identify,
             identified: false,
             unread: Vec::new(),
-            greeted: 0,
+            theirs: Vec::new(),
             said: Decoder::new(FrameLimits {
                 bitfield,
                 ..FrameLimits::default()
@@ -133,7 +134,7 @@ impl Shell {
             greeting: Vec::new(),
             heard: Decoder::default(),
             in_flight: 0,
-            fast: has(1),
+            fast: false,
             choked: true,
             interested: false,
             blocks_fail: false,
@@ -259,9 +260,12 @@ impl Shell {
 
     /// Reads the peer's stream along with the connection and counts its requests.
     fn follow(&mut self, bytes: &[u8]) {
-        let greeting = bytes.len().min(Handshake::LENGTH - self.greeted);
-        self.greeted += greeting;
-        let mut rest = &bytes[greeting..];
+        let missing = Handshake::LENGTH - self.theirs.len();
+        let (greeting, mut rest) = bytes.split_at(missing.min(bytes.len()));
+        self.theirs.extend_from_slice(greeting);
+        if let (false, Ok(whole)) = (greeting.is_empty(), self.theirs[..].try_into()) {
+            self.fast = Handshake::decode(whole).is_ok_and(|theirs| theirs.reserved.fast());
+        }
         while let Ok(Some(message)) = self.said.feed(&mut rest) {
             self.requests += u64::from(matches!(message, Message::Request(_)));
         }

@@ -36,8 +36,10 @@ pub fn catalog(data: &[u8]) {
     assert_eq!(again.following(Some(&catalog)), catalog, "nothing changed");
     let mut other = catalog.clone();
     other.channel.title.push('!');
+    let following = other.following(Some(&catalog));
+    // The last serial there is can't rise, and must not stop the publisher either.
     assert!(
-        other.following(Some(&catalog)).serial > catalog.serial,
+        following.serial > catalog.serial || catalog.serial == u64::MAX,
         "something changed"
     );
 }

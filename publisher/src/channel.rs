@@ -165,7 +165,8 @@ impl Channel {
         }
         for tracker in file.trackers.iter().flatten() {
             let known = ["http://", "https://", "udp://", "ws://", "wss://"];
-            if !known.iter().any(|scheme| tracker.starts_with(scheme)) {
+            let clean = !tracker.chars().any(|c| c.is_control() || c.is_whitespace());
+            if !clean || !known.iter().any(|scheme| tracker.starts_with(scheme)) {
                 return Err(wrong(
                     "trackers",
                     format!("`{tracker}` is not a tracker's URL"),
@@ -293,6 +294,7 @@ mod tests {
                 "links",
             ),
             ("trackers = [[\"file:///etc\"]]", "trackers"),
+            ("trackers = [[\"http://a/\\u001b[31m\"]]", "trackers"),
             ("theme = { accent = \"red;}\" }", "theme.accent"),
             ("theme = { scheme = \"pink\" }", "theme.scheme"),
             ("grace = \"soon\"", "grace"),

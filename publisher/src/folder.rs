@@ -333,7 +333,8 @@ impl Beside {
             else {
                 continue;
             };
-            let parts: Vec<&str> = rest.split('.').collect();
+            let lower = rest.to_lowercase();
+            let parts: Vec<&str> = lower.split('.').collect();
             let path = &self.sidecars[&name];
             match parts.as_slice() {
                 ["md"] => sidecars.take(|sidecars| &mut sidecars.text, path.clone()),
@@ -344,9 +345,9 @@ impl Beside {
                     sidecars.take(|sidecars| &mut sidecars.chapters, path.clone())
                 }
                 [language, "vtt"] if is_language_tag(language) => {
-                    sidecars
-                        .captions
-                        .insert((*language).to_owned(), path.clone());
+                    // As it was written: BCP 47 ignores case, people don't.
+                    let language = &rest[..language.len()];
+                    sidecars.captions.insert(language.to_owned(), path.clone());
                     sidecars.record(path.clone());
                 }
                 _ => continue,
@@ -406,7 +407,7 @@ mod tests {
             "logo.png",
             "drive.mp4",
             "drive.md",
-            "drive.jpg",
+            "drive.JPG",
             "drive.en.vtt",
             "drive.pt-BR.vtt",
             "drive.chapters.vtt",

@@ -11,11 +11,15 @@ fn main() -> ExitCode {
     match publisher::run::run(args) {
         Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(
-                std::io::stderr(),
-                "error: {}",
-                one_line(&format!("{error:#}"))
-            );
+            // Our errors name their cause themselves; those of others may not.
+            let mut message = error.to_string();
+            for cause in error.chain().skip(1).map(ToString::to_string) {
+                if !message.contains(&cause) {
+                    message.push_str(": ");
+                    message.push_str(&cause);
+                }
+            }
+            let _ = writeln!(std::io::stderr(), "error: {}", one_line(&message));
             ExitCode::from(1)
         }
     }

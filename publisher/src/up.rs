@@ -2,6 +2,7 @@
 //! them; then the folder is published, seeded and watched. The one place where publisher meets seeder,
 //! and even here they share nothing but the files in `out/`.
 
+use crate::channel::Channel;
 use crate::publish::Publisher;
 use crate::report::Reporter;
 use crate::watch::{Watch, is_empty};
@@ -48,6 +49,9 @@ pub async fn up(args: Up, reporter: Reporter) -> Result<ExitCode> {
         "http://{}/",
         SocketAddr::new(reachable(http.ip()), http.port())
     );
+    let seeder = Channel::read(&args.clips)?
+        .seeder_url
+        .unwrap_or_else(|| outside.clone());
     let mut publisher = Publisher::open(&args.clips, &out, Some(outside), reporter)?;
     let watch = Watch::start(&args.clips, &out)?;
     let (publisher, summary) = tokio::task::spawn_blocking(move || {
@@ -65,7 +69,16 @@ pub async fn up(args: Up, reporter: Reporter) -> Result<ExitCode> {
     let serving = tokio::spawn(bound.run(shutdown.clone()));
     let loaded_or_ended = loaded.wait_for(Option::is_some).await.is_ok();
     if loaded_or_ended {
-        tell_ready(reporter, &args.clips, &out, &url, &peers, summary.releases);
+        let tracker = format!("{seeder}announce");
+        tell_ready(
+            reporter,
+            &args.clips,
+            &out,
+            &url,
+            &tracker,
+            &peers,
+            summary.releases,
+        );
     }
     let stop = watch.stopper();
     let watching = tokio::task::spawn_blocking(move || watch_on(watch, publisher, reporter));
@@ -103,15 +116,14 @@ fn tell_ready(
     clips: &Path,
     out: &Path,
     url: &str,
+    tracker: &str,
     peers: &[SocketAddr],
     releases: usize,
 ) {
     let peer = peers.first().map_or(0, SocketAddr::port);
     reporter.line("");
     reporter.line(&format!("  Your page     {url}"));
-    reporter.line(&format!(
-        "  Peers         port {peer}, tracker {url}announce"
-    ));
+    reporter.line(&format!("  Peers         port {peer}, tracker {tracker}"));
     reporter.line(&format!(
         "  Drop clips    into {}; they appear by themselves",
         clips.display()

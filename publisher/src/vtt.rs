@@ -56,10 +56,40 @@ pub fn cues(text: &str) -> Result<Vec<Chapter>, VttError> {
         }
         cues.push(Chapter {
             start_s,
-            title: words.join(" "),
+            title: plain(&words.join(" ")),
         });
     }
     Ok(cues)
+}
+
+/// The text of a cue without its tags, its character references resolved (WebVTT, "cue text").
+fn plain(text: &str) -> String {
+    const REFERENCES: [(&str, &str); 6] = [
+        ("&amp;", "&"),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&nbsp;", " "),
+        ("&lrm;", ""),
+        ("&rlm;", ""),
+    ];
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['<', '&']) {
+        let (before, from) = rest.split_at(at);
+        plain.push_str(before);
+        let reference = REFERENCES
+            .iter()
+            .find(|(reference, _)| from.starts_with(reference));
+        let (meaning, length) = match (reference, from.find('>')) {
+            (Some((reference, meaning)), _) => (*meaning, reference.len()),
+            (None, Some(end)) if from.starts_with('<') => ("", end + 1),
+            (None, _) => (&from[..1], 1),
+        };
+        plain.push_str(meaning);
+        rest = &from[length..];
+    }
+    plain.push_str(rest);
+    plain
 }
 
 /// A chapter track; the last chapter ends with the clip, or an hour after it starts.
@@ -119,6 +149,13 @@ mod tests {
         let text = from_chapters(&chapters, Some(90.0));
         assert!(text.contains("00:01:05.500 --> 00:01:30.000\nTwo parts"));
         let read = cues(&text).unwrap();
+        let tagged = "WEBVTT\n\n00:01.000 --> 00:02.000\n<v Anna>R&amp;D</v> 1 < 2 & <b>more</b>";
+        assert_eq!(cues(tagged).unwrap()[0].title, "R&D 1 more");
+        let odd = vec![Chapter {
+            start_s: 0.0,
+            title: "R&D <now>".into(),
+        }];
+        assert_eq!(cues(&from_chapters(&odd, None)).unwrap(), odd);
         assert_eq!(
             (read.len(), read[1].start_s, read[1].title.as_str()),
             (2, 65.5, "Two parts")

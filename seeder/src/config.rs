@@ -11,6 +11,9 @@ pub const HTTP_PORT: u16 = 8080;
 /// Default TCP port for peers.
 pub const PEER_PORT: u16 = 6881;
 
+/// No peer need be remembered longer than a day without a word from it.
+const DAY: u64 = 24 * 60 * 60;
+
 /// What is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -128,7 +131,7 @@ impl Default for Limits {
 impl Limits {
     /// The tracker's part.
     pub(crate) fn announces(&self) -> swarm::announces::Limits {
-        let interval = Duration::from_secs(self.tracker_interval_seconds.max(1));
+        let interval = Duration::from_secs(self.tracker_interval_seconds.clamp(1, DAY));
         let defaults = swarm::announces::Limits::default();
         swarm::announces::Limits {
             peers_per_swarm: self.tracker_peers,
@@ -226,10 +229,7 @@ mod tests {
         assert_eq!(config.bind, Some("127.0.0.2".parse().unwrap()));
 
         std::fs::write(&path, "per_port = 7000\n").unwrap();
-        let error = flags(Some(path.clone()))
-            .apply(base)
-            .unwrap_err()
-            .to_string();
+        let error = flags(Some(path)).apply(base).unwrap_err().to_string();
         assert!(
             error.contains("seeder.toml") && error.contains("per_port"),
             "{error}"

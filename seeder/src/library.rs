@@ -16,6 +16,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::pass::{PassError, Progress};
 use store::{Payload, PayloadError};
 use tokio_util::sync::CancellationToken;
+use wire::hashes::PieceTree;
+use wire::message::HashRange;
 
 /// One torrent that is served.
 pub struct Served {
@@ -28,7 +30,9 @@ pub struct Served {
     /// Its info dictionary, for peers that came by a magnet link.
     pub metadata: Bytes,
     /// Its BEP 52 piece layers by file root.
-    pub piece_layers: BTreeMap<MerkleHash, Vec<MerkleHash>>,
+    piece_layers: BTreeMap<MerkleHash, Vec<MerkleHash>>,
+    /// The trees over them, made when the first peer asks.
+    trees: OnceLock<HashMap<MerkleHash, PieceTree>>,
     /// Cancelled when it is served no longer.
     pub gone: CancellationToken,
     /// Its peers.
@@ -115,6 +119,7 @@ impl Served {
             payload: Payload::new(root, &info, recorded),
             metadata: Bytes::copy_from_slice(info.raw()),
             piece_layers,
+            trees: OnceLock::new(),
             gone: CancellationToken::new(),
             swarm: SwarmHandle::default(),
             modified,
@@ -123,6 +128,18 @@ impl Served {
             paths: OnceLock::new(),
             info,
         }
+    }
+
+    /// The hashes a peer asks for, or nothing.
+    pub fn hashes(&self, range: &HashRange) -> Option<Bytes> {
+        let trees = self.trees.get_or_init(|| {
+            let piece_length = self.info.geometry().piece_length();
+            let layers = self.piece_layers.iter();
+            layers
+                .map(|(root, layer)| (*root, PieceTree::new(layer, piece_length)))
+                .collect()
+        });
+        trees.get(&range.root)?.answer(range)
     }
 
     /// The file behind a path below `/library/<id>/`, pads among them.
@@ -155,14 +172,16 @@ impl Served {
     }
 
     /// Looks at its files by name, size and time. Blocking.
-    pub fn recheck(&self) {
-        match self.payload.check() {
+    pub fn recheck(&self) -> Result<(), PayloadError> {
+        let outcome = self.payload.check();
+        match &outcome {
             Ok(()) if self.faulty.swap(false, Ordering::Relaxed) => {
                 tracing::info!("{} is served again", self.info.name());
             }
             Ok(()) => {}
-            Err(error) => self.report(&error),
+            Err(error) => self.report(error),
         }
+        outcome
     }
 }
 
@@ -204,6 +223,11 @@ impl Library {
     /// The torrent of this id.
     pub fn by_id(&self, id: &str) -> Option<&Arc<Served>> {
         self.by_id.get(id)
+    }
+
+    /// How many torrents are served: their files are what was published, as far as is known.
+    pub fn n_sound(&self) -> usize {
+        self.torrents().filter(|torrent| torrent.is_sound()).count()
     }
 
     /// Every torrent.
@@ -270,7 +294,12 @@ impl Library {
                 continue;
             }
             match from_entry(out, entry) {
-                Ok(torrent) => load.library.add(Arc::new(torrent)),
+                Ok(torrent) => {
+                    // The publisher's hashes are trusted as long as its record of the files holds.
+                    load.skipped
+                        .extend(torrent.recheck().err().map(|error| error.to_string()));
+                    load.library.add(Arc::new(torrent));
+                }
                 Err(error) => load.skip(&error),
             }
         }
@@ -347,10 +376,7 @@ fn from_entry(out: &Path, entry: StateTorrent) -> Result<Served, LoadError> {
         })
         .collect();
     let root = out.join(&entry.data);
-    let served = Served::new(torrent, &root, &recorded, Some(entry));
-    // The publisher's hashes are trusted as long as its record of the files holds.
-    served.recheck();
-    Ok(served)
+    Ok(Served::new(torrent, &root, &recorded, Some(entry)))
 }
 
 fn from_file(path: &Path, data: &Path) -> Result<Served, LoadError> {

@@ -206,10 +206,10 @@ impl Peer<'_> {
                     None => self.connection.close(CloseReason::Withdrawn),
                 },
                 Output::FindHashes(range) => {
-                    let hashes = self.torrent.as_ref().and_then(|torrent| {
-                        let layer = torrent.piece_layers.get(&range.root)?;
-                        wire::hashes::answer(&range, layer, torrent.info.geometry().piece_length())
-                    });
+                    let hashes = self
+                        .torrent
+                        .as_ref()
+                        .and_then(|torrent| torrent.hashes(&range));
                     self.connection.send_hashes(range, hashes);
                 }
                 Output::Interest(interested) => {

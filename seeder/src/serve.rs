@@ -298,7 +298,7 @@ impl Follower {
         self.shared.replace(library);
         self.loaded.send_if_modified(|loaded| match loaded {
             Some(loaded) => {
-                let torrents = self.shared.library().torrents().len();
+                let torrents = self.shared.library().n_sound();
                 *loaded = Loaded {
                     torrents,
                     skipped: skipped.clone(),
@@ -312,7 +312,7 @@ impl Follower {
 
     /// Says for the first time that everything is served.
     fn tell(&self, skipped: Vec<String>) {
-        let torrents = self.shared.library().torrents().len();
+        let torrents = self.shared.library().n_sound();
         self.loaded.send_replace(Some(Loaded { torrents, skipped }));
     }
 
@@ -350,20 +350,27 @@ impl Follower {
     /// Looks at the files of torrents: of all, or of those that can't be served.
     async fn recheck(&self, all: bool) {
         let library = self.shared.library();
-        let faulty = blocking(move || {
+        let in_all = library.torrents().len();
+        let sound = blocking(move || {
             let torrents = library.torrents();
             for torrent in torrents.filter(|torrent| all || !torrent.is_sound()) {
-                torrent.recheck();
+                // What is wrong is reported once, where it is found.
+                let _ = torrent.recheck();
             }
-            library
-                .torrents()
-                .filter(|torrent| !torrent.is_sound())
-                .count()
+            library.n_sound()
         });
+        let sound = sound.await;
         self.shared
             .metrics
             .torrents_faulty_now
-            .set(faulty.await as u64);
+            .set((in_all - sound) as u64);
+        self.loaded.send_if_modified(|loaded| match loaded {
+            Some(loaded) if loaded.torrents != sound => {
+                loaded.torrents = sound;
+                true
+            }
+            _ => false,
+        });
     }
 }
 

@@ -119,7 +119,8 @@ fn v1_equals_mktorrent() {
         return;
     }
     let at = temporary();
-    let all = [single_files(at.path()), folders(at.path())].concat();
+    let mut all = [single_files(at.path()), folders(at.path())].concat();
+    all.push(order_trap(at.path()));
     for path in all {
         for private in [false, true] {
             let theirs = mktorrent::create(&path, 16, private, at.path());
@@ -146,15 +147,15 @@ fn equals_libtorrent(format: &str) {
     let new = Libtorrent::newest();
     let all = [single_files(at.path()), folders(at.path())].concat();
     for path in &all {
-        for client in [&old, &new] {
-            compare(client, path, format, PIECE, at.path());
-        }
-        // Pieces of one block, and of more than most files have.
+        compare(&old, path, format, PIECE, at.path());
+        // Pieces of one block.
         compare(&new, path, format, 16 * 1024, at.path());
-        compare(&new, path, format, 1024 * 1024, at.path());
     }
-    // Not 2.1.1: it sorts a hybrid's v1 list by whole paths and then refuses its own torrent.
-    compare(&old, &order_trap(at.path()), format, PIECE, at.path());
+    // In v1 the order is the maker's choice; ours is mktorrent's. And not with 2.1.1: it sorts a hybrid's v1
+    // list by whole paths and then refuses its own torrent.
+    if format != "v1" {
+        compare(&old, &order_trap(at.path()), format, PIECE, at.path());
+    }
 }
 
 fn compare(client: &Libtorrent, path: &Path, format: &str, piece: usize, scratch: &Path) {
@@ -219,6 +220,11 @@ fn options_reach_libtorrent() {
     let path = at.path().join("film.mp4");
     put(&path, &noise(1, 100_000));
     for format in ["v1", "v2", "hybrid"] {
+        // libtorrent takes every v2-only torrent for a folder where web seeds are concerned.
+        let web_seed = match format {
+            "v2" => "http://seed.example/",
+            _ => "http://seed.example/film.mp4",
+        };
         let more = [
             "--private",
             "-a",
@@ -226,7 +232,7 @@ fn options_reach_libtorrent() {
             "-a",
             "udp://two.example:6969/announce",
             "-w",
-            "http://seed.example/film.mp4",
+            web_seed,
         ];
         let ours = ours(&path, format, PIECE, &more);
         let file = at.path().join("ours.torrent");
@@ -244,7 +250,7 @@ fn options_reach_libtorrent() {
         );
         assert_eq!(
             read["web_seeds"],
-            serde_json::json!(["http://seed.example/film.mp4"]),
+            serde_json::json!([web_seed]),
             "{format}: {read}"
         );
     }

@@ -100,7 +100,7 @@ impl Catalog {
         let last = previous.map_or(0, |previous| previous.serial);
         self.serial = last;
         if previous != Some(&self) {
-            self.serial = last + 1;
+            self.serial = last.saturating_add(1);
         }
         self
     }

@@ -10,7 +10,11 @@ use crate::merkle;
 use crate::name::{self, BadName};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+
+/// How many folders deep a file of a torrent may lie: as deep as [`Limits::TORRENT`] lets a v2 file tree
+/// nest.
+const MAX_DEPTH: usize = 128;
 
 /// Why bytes are no torrent that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -355,10 +359,10 @@ fn v1_files(info: &Value<'_>) -> Result<(Vec<FileEntry>, bool), TorrentError> {
             .get("path.utf-8")
             .or_else(|| file.get("path"))
             .and_then(Value::as_list);
-        let parts = parts.filter(|parts| !parts.is_empty());
+        let parts = parts.filter(|parts| (1..=MAX_DEPTH).contains(&parts.len()));
         let parts = parts.ok_or(TorrentError::Field {
             key: "path",
-            expected: "a list of names",
+            expected: "a list of 1 to 128 names",
         })?;
         let path = parts
             .iter()
@@ -497,7 +501,7 @@ fn join_hybrid(
 }
 
 fn check_paths(files: &[FileEntry]) -> Result<(), TorrentError> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen: HashSet<&[String]> = HashSet::new();
     for file in files.iter().filter(|file| !file.pad) {
         if !seen.insert(&file.path) {
             return Err(TorrentError::DuplicatePath(file.path.join("/")));
@@ -505,7 +509,7 @@ fn check_paths(files: &[FileEntry]) -> Result<(), TorrentError> {
     }
     // A path that is both a file and a folder can't be stored.
     for file in files.iter().filter(|file| !file.pad) {
-        if (1..file.path.len()).any(|end| seen.contains(&file.path[..end].to_vec())) {
+        if (1..file.path.len()).any(|end| seen.contains(&file.path[..end])) {
             return Err(TorrentError::DuplicatePath(file.path.join("/")));
         }
     }

@@ -49,7 +49,11 @@ impl Torrent {
             key: "info",
             expected: "a dictionary",
         })?)?;
-        let piece_layers = piece_layers(&top)?;
+        let piece_layers = if info.format().has_v2() {
+            piece_layers(&top)?
+        } else {
+            BTreeMap::new()
+        };
         info.check_piece_layers(&piece_layers)?;
         Ok(Self {
             info,
@@ -119,6 +123,7 @@ fn announce(top: &Value<'_>) -> Vec<Vec<String>> {
             .into_iter()
             .flatten()
             .filter_map(Value::as_str)
+            .filter(|url| !url.is_empty())
             .map(str::to_owned)
             .collect()
     };
@@ -145,6 +150,7 @@ fn web_seeds(top: &Value<'_>) -> Vec<String> {
         Some(Value::List(urls)) => urls
             .iter()
             .filter_map(Value::as_str)
+            .filter(|url| !url.is_empty())
             .map(str::to_owned)
             .collect(),
         Some(one) => one

@@ -6,6 +6,7 @@
 //! is async moves a whole batch to a blocking thread rather than each read.
 
 pub mod atomic;
+pub mod lanes;
 pub mod pass;
 pub mod payload;
 pub mod stat;

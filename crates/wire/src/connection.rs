@@ -18,14 +18,20 @@
 
 mod close;
 mod metadata;
+mod output;
 mod requests;
 mod session;
+mod settings;
+mod tally;
 mod timers;
 
 #[cfg(test)]
 mod tests;
 
 pub use close::{CloseReason, ProtocolError};
+pub use output::Output;
+pub use settings::Settings;
+pub use tally::Tally;
 
 use crate::bitfield::Bitfield;
 use crate::extended::metadata::MetadataMessage;
@@ -38,48 +44,8 @@ use metainfo::ids::{PeerId, SwarmHash};
 use requests::Taken;
 use session::{Has, Session};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use timers::{Timer, Timers};
-
-/// What all connections of one program share.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// Who we are.
-    pub peer_id: PeerId,
-    /// Our name and version, as peers show it.
-    pub client: &'static str,
-    /// How many requests of one peer wait at once (`reqq` of BEP 10).
-    pub request_queue: u32,
-    /// How many bytes may be handed out before the socket has taken them.
-    pub send_window: usize,
-    /// How often one peer is given the same piece of metadata.
-    pub metadata_repeats: u8,
-    /// How long a handshake may take.
-    pub handshake_timeout: Duration,
-    /// How long a peer may say nothing.
-    pub silence_timeout: Duration,
-    /// How long we say nothing.
-    pub keep_alive: Duration,
-    /// How long a peer may take none of the bytes it asked for.
-    pub stall_timeout: Duration,
-}
-
-impl Settings {
-    /// The defaults, under this peer id and client name.
-    pub fn new(peer_id: PeerId, client: &'static str) -> Self {
-        Self {
-            peer_id,
-            client,
-            request_queue: 512,
-            send_window: 256 * 1024,
-            metadata_repeats: 4,
-            handshake_timeout: Duration::from_secs(12),
-            silence_timeout: Duration::from_secs(180),
-            keep_alive: Duration::from_secs(100),
-            stall_timeout: Duration::from_secs(60),
-        }
-    }
-}
 
 /// The torrent a connection is admitted to.
 #[derive(Debug, Clone)]
@@ -90,44 +56,6 @@ pub struct Served {
     pub metadata: Bytes,
     /// Its truncated v2 hash, where it has BEP 52's merkle trees.
     pub v2: Option<SwarmHash>,
-}
-
-/// What the shell has to do. Everything is to be carried out in the order in which it is given.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Output {
-    /// The peer wants this swarm: answer with [`Connection::admit`] or [`Connection::refuse`].
-    Identify(SwarmHash),
-    /// Send these bytes.
-    Send(Bytes),
-    /// Read these blocks and send them, each behind its [`crate::message::piece_header`].
-    Read(Vec<Block>),
-    /// The peer asks for hashes: answer with [`Connection::send_hashes`].
-    FindHashes(HashRange),
-    /// Whether the peer wants anything has changed: for the choker.
-    Interest(bool),
-    /// Send what is left, then close. Nothing follows.
-    Close(CloseReason),
-}
-
-/// What a connection has counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Blocks handed out for reading.
-    pub blocks: u64,
-    /// Their bytes.
-    pub block_bytes: u64,
-    /// Requests refused: choked, or too many at once.
-    pub refused_requests: u64,
-    /// Requests taken back by the peer.
-    pub cancelled_requests: u64,
-    /// Pieces of metadata sent.
-    pub metadata_pieces: u64,
-    /// Requests for metadata refused.
-    pub refused_metadata: u64,
-    /// Extension messages that made no sense and were passed over.
-    pub malformed_extended: u64,
-    /// Requests for hashes refused.
-    pub refused_hashes: u64,
 }
 
 /// How many bytes of control messages may wait behind a full send window before reading stops.
@@ -218,7 +146,7 @@ impl Connection {
     /// The socket has taken so many of the bytes that were handed out.
     pub fn handle_sent(&mut self, now: Instant, bytes: usize) {
         self.unsent = self.unsent.saturating_sub(bytes);
-        if self.unsent == 0 {
+        if self.unsent == 0 || self.is_closed() {
             self.timers.stop(Timer::Stall);
         } else {
             self.timers
@@ -468,7 +396,7 @@ impl Connection {
         }
         match Handshake::decode(bytes) {
             Ok(theirs) if theirs.peer_id == self.settings.peer_id => {
-                self.fail(ProtocolError::SelfConnection)
+                self.fail(ProtocolError::SelfConnection);
             }
             Ok(theirs) => {
                 self.stage = Stage::Identified {
@@ -625,12 +553,18 @@ impl Connection {
         }
     }
 
+    /// Queues a message; nothing is said any more once the end is decided.
     fn send(&mut self, message: &Message) {
-        message.encode(&mut self.control);
+        if !self.is_closed() {
+            message.encode(&mut self.control);
+        }
     }
 
     fn count_out(&mut self, now: Instant, bytes: usize) {
         self.unsent += bytes;
+        if self.is_closed() {
+            return;
+        }
         self.timers
             .set(Timer::KeepAlive, now + self.settings.keep_alive);
         if !self.timers.is_set(Timer::Stall) {
@@ -639,13 +573,17 @@ impl Connection {
         }
     }
 
+    fn is_closed(&self) -> bool {
+        matches!(self.stage, Stage::Closed { .. })
+    }
+
     fn fail(&mut self, error: ProtocolError) {
         self.control = Vec::new();
         self.end(CloseReason::Protocol(error));
     }
 
     fn end(&mut self, reason: CloseReason) {
-        if !matches!(self.stage, Stage::Closed { .. }) {
+        if !self.is_closed() {
             self.stage = Stage::Closed {
                 reason,
                 told: false,

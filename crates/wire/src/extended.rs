@@ -16,7 +16,7 @@ pub const UT_METADATA: &str = "ut_metadata";
 /// The most extensions of a stranger that are remembered, and the longest name of one.
 const MAX_EXTENSIONS: usize = 64;
 const MAX_NAME: usize = 64;
-/// The longest client name kept.
+/// The longest client name kept, in bytes.
 const MAX_CLIENT: usize = 64;
 
 const LIMITS: Limits = Limits {
@@ -102,9 +102,7 @@ impl ExtendedHandshake {
                 })
                 .take(MAX_EXTENSIONS)
                 .collect(),
-            client: value.get("v").and_then(Value::as_bytes).map(|name| {
-                String::from_utf8_lossy(&name[..name.len().min(MAX_CLIENT)]).into_owned()
-            }),
+            client: value.get("v").and_then(Value::as_bytes).map(client),
             port: number("p")
                 .and_then(|n| u16::try_from(n).ok())
                 .filter(|port| *port != 0),
@@ -124,6 +122,16 @@ impl ExtendedHandshake {
             upload_only: number("upload_only") == Some(1),
         })
     }
+}
+
+/// A name that may be shown: what is no text is marked, and what is too long is cut between characters.
+fn client(name: &[u8]) -> String {
+    let mut text = String::from_utf8_lossy(&name[..name.len().min(4 * MAX_CLIENT)]).into_owned();
+    let cut = (0..=MAX_CLIENT.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at));
+    text.truncate(cut.unwrap_or(0));
+    text
 }
 
 #[cfg(test)]
@@ -146,6 +154,21 @@ mod tests {
         assert!(ExtendedHandshake::decode(b"d1:md").is_err());
         let off = check(b"d1:md11:ut_metadatai0eee");
         assert_eq!(off.id_of(UT_METADATA), None);
+    }
+
+    #[test]
+    fn a_long_or_broken_name_is_cut_to_a_text() {
+        assert_eq!(client("µTorrent".as_bytes()), "µTorrent");
+        assert_eq!(client(b"\xffx"), "\u{fffd}x");
+        assert_eq!(client(&[0xff; 500]), "\u{fffd}".repeat(MAX_CLIENT / 3));
+        assert_eq!(
+            client("ä".repeat(500).as_bytes()),
+            "ä".repeat(MAX_CLIENT / 2)
+        );
+        assert_eq!(
+            client(format!("x{}", "ä".repeat(500)).as_bytes()).len(),
+            MAX_CLIENT - 1
+        );
     }
 
     proptest! {

@@ -11,44 +11,60 @@ use metainfo::merkle;
 /// The most hashes given at once (BEP 52 asks for requests of no more).
 const MAX_LENGTH: u32 = 512;
 
-/// The hashes for [`crate::message::Message::Hashes`], or `None` where the request is to be rejected.
-pub fn answer(
-    range: &HashRange,
-    piece_layer: &[MerkleHash],
-    piece_length: PieceLength,
-) -> Option<Bytes> {
-    let base_layer = (piece_length.get() / BLOCK_LENGTH).checked_ilog2()?;
-    let width = piece_layer.len().checked_next_power_of_two()?;
-    let (index, length) = (range.index as usize, range.length as usize);
-    let aligned = length.is_power_of_two() && range.length <= MAX_LENGTH && index % length == 0;
-    if range.base_layer != base_layer || !aligned || index.checked_add(length)? > width {
-        return None;
-    }
-    // What stands for a piece beyond the end of the file.
-    let pad = (0..base_layer).fold(merkle::ZERO_LEAF, |node, _| merkle::join(node, node));
-    let mut layer = piece_layer.to_vec();
-    layer.resize(width, pad);
-    let mut hashes = layer[index..index + length].to_vec();
-    // The layers under the root of what was asked for can be made from it; uncles are needed from there on,
-    // up to the children of the file's root.
-    let levels = length.ilog2();
-    let uncles = range
-        .proof_layers
-        .saturating_add(1)
-        .saturating_sub(levels)
-        .min(width.ilog2() - levels);
-    let mut at = index;
-    for level in 0..levels + uncles {
-        if level >= levels {
-            hashes.push(layer[at ^ 1]);
+/// The upper part of one file's tree: the piece layer and everything above. Made once, so that an answer
+/// costs no more than what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PieceTree {
+    base_layer: u32,
+    /// From the piece layer, padded to a power of two, to the root.
+    layers: Vec<Vec<MerkleHash>>,
+}
+
+impl PieceTree {
+    /// The tree over a file's piece layer, as it stands in the torrent.
+    pub fn new(piece_layer: &[MerkleHash], piece_length: PieceLength) -> Self {
+        let base_layer = (piece_length.get() / BLOCK_LENGTH).max(1).ilog2();
+        // What stands for a piece beyond the end of the file.
+        let pad = (0..base_layer).fold(merkle::ZERO_LEAF, |node, _| merkle::join(node, node));
+        let mut layer = piece_layer.to_vec();
+        layer.resize(piece_layer.len().next_power_of_two(), pad);
+        let mut layers = vec![layer];
+        while let Some([_, _, ..]) = layers.last().map(Vec::as_slice) {
+            let below = &layers[layers.len() - 1];
+            let above = below
+                .chunks_exact(2)
+                .map(|pair| merkle::join(pair[0], pair[1]))
+                .collect();
+            layers.push(above);
         }
-        layer = layer
-            .chunks_exact(2)
-            .map(|pair| merkle::join(pair[0], pair[1]))
-            .collect();
-        at /= 2;
+        Self { base_layer, layers }
     }
-    Some(hashes.iter().flat_map(|hash| hash.0).collect())
+
+    /// The hashes for [`crate::message::Message::Hashes`], or `None` where the request is to be rejected.
+    pub fn answer(&self, range: &HashRange) -> Option<Bytes> {
+        let (index, length) = (range.index as usize, range.length as usize);
+        let aligned =
+            length.is_power_of_two() && range.length <= MAX_LENGTH && index.is_multiple_of(length);
+        if range.base_layer != self.base_layer || !aligned {
+            return None;
+        }
+        let asked = self
+            .layers
+            .first()?
+            .get(index..index.checked_add(length)?)?;
+        // The layers under the root of what was asked for can be made from it; uncles are needed from there
+        // on, up to the children of the file's root.
+        let levels = length.ilog2();
+        let uncles = range.proof_layers.saturating_add(1).saturating_sub(levels) as usize;
+        let above = self
+            .layers
+            .iter()
+            .enumerate()
+            .skip(levels as usize)
+            .take(uncles);
+        let uncles = above.filter_map(|(level, layer)| layer.get((index >> level) ^ 1));
+        Some(asked.iter().chain(uncles).flat_map(|hash| hash.0).collect())
+    }
 }
 
 #[cfg(test)]
@@ -109,7 +125,7 @@ mod tests {
                         length,
                         proof_layers: 30,
                     };
-                    let hashes = answer(&range, &layer, piece_length).unwrap();
+                    let hashes = PieceTree::new(&layer, piece_length).answer(&range).unwrap();
                     assert_eq!(
                         climb(&hashes, index, length),
                         root,
@@ -131,7 +147,11 @@ mod tests {
                 length,
                 proof_layers,
             };
-            answer(&range, &layer, piece_length).unwrap().len() / 32
+            PieceTree::new(&layer, piece_length)
+                .answer(&range)
+                .unwrap()
+                .len()
+                / 32
         };
         assert_eq!(
             [count(2, 0), count(2, 1), count(2, 3), count(2, 9)],
@@ -154,7 +174,11 @@ mod tests {
                 length,
                 proof_layers: u32::MAX - 1,
             };
-            assert_eq!(answer(&range, &layer, piece_length), None, "{range:?}");
+            assert_eq!(
+                PieceTree::new(&layer, piece_length).answer(&range),
+                None,
+                "{range:?}"
+            );
         };
         check(0, 0, 2);
         check(2, 0, 2);

@@ -73,7 +73,7 @@ struct OpenFile {
 }
 
 enum Found {
-    File(OpenFile),
+    File(Box<OpenFile>),
     /// A folder named without the slash that its relative links need.
     Folder,
     Nothing,
@@ -108,12 +108,12 @@ async fn open(site: PathBuf, parts: Vec<String>, slash: bool) -> Found {
         let file = File::open(&path)?;
         let metadata = file.metadata()?;
         Ok(if metadata.is_file() {
-            Found::File(OpenFile {
+            Found::File(Box::new(OpenFile {
                 file,
                 metadata,
                 name,
                 immutable,
-            })
+            }))
         } else {
             Found::Nothing
         })
@@ -124,13 +124,18 @@ async fn open(site: PathBuf, parts: Vec<String>, slash: bool) -> Found {
         .unwrap_or(Found::Nothing)
 }
 
-fn give(shared: &Arc<Shared>, found: OpenFile, method: &Method, headers: &HeaderMap) -> Response {
+fn give(
+    shared: &Arc<Shared>,
+    found: Box<OpenFile>,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Response {
     let OpenFile {
         mut file,
         metadata,
         name,
         immutable,
-    } = found;
+    } = *found;
     let modified = metadata.modified().ok();
     let head = FileHead {
         length: metadata.len(),

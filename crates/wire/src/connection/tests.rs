@@ -1,155 +1,15 @@
 //! Stories of one connection: a test speaks as the peer, in raw messages, and reads what comes back.
 
 use super::*;
-use crate::decoder::Decoder;
 use crate::extended::metadata::METADATA_PIECE;
-use metainfo::geometry::PieceLength;
 use proptest::prelude::*;
+use story::{Story, served};
+
+mod story;
 
 const SWARM: SwarmHash = SwarmHash([7; 20]);
 const US: PeerId = PeerId(*b"-GS0100-000000000000");
 const THEM: PeerId = PeerId(*b"-XX0100-111111111111");
-
-/// The one place where a test takes a time from outside.
-#[allow(clippy::disallowed_methods)]
-fn epoch() -> Instant {
-    Instant::now()
-}
-
-/// A connection, the clock and what was said.
-struct Story {
-    connection: Connection,
-    now: Instant,
-    heard: Decoder,
-    said: Vec<Message>,
-    read: Vec<RawRequest>,
-    interest: Option<bool>,
-    closed: Option<CloseReason>,
-    greeting: Vec<u8>,
-    take_bytes: bool,
-}
-
-fn served(n_pieces: u64, metadata: usize) -> Served {
-    Served {
-        geometry: Geometry::new(
-            PieceLength::new(32 * 1024).unwrap(),
-            n_pieces * 32 * 1024 - 100,
-        )
-        .unwrap(),
-        metadata: Bytes::from((0..metadata).map(|i| i as u8).collect::<Vec<_>>()),
-        v2: None,
-    }
-}
-
-impl Story {
-    fn begin() -> Self {
-        let now = epoch();
-        Self {
-            connection: Connection::accept(now, Settings::new(US, "Groundswell test")),
-            now,
-            heard: Decoder::default(),
-            said: Vec::new(),
-            read: Vec::new(),
-            interest: None,
-            closed: None,
-            greeting: Vec::new(),
-            take_bytes: true,
-        }
-    }
-
-    /// Handshakes done, our first messages heard and forgotten.
-    fn open(reserved: Reserved) -> Self {
-        let mut story = Self::begin();
-        story.hear(
-            &Handshake {
-                reserved,
-                swarm: SWARM,
-                peer_id: THEM,
-            }
-            .encode(),
-        );
-        assert_eq!(story.greeting.len(), Handshake::LENGTH);
-        story.said.clear();
-        story
-    }
-
-    fn open_fast() -> Self {
-        Self::open(Reserved::default().with_fast().with_extended())
-    }
-
-    fn hear(&mut self, mut bytes: &[u8]) {
-        loop {
-            let taken = self.connection.handle_bytes(self.now, bytes);
-            bytes = &bytes[taken..];
-            let did = self.drain();
-            if bytes.is_empty() || (taken == 0 && !did) {
-                break;
-            }
-        }
-    }
-
-    fn say(&mut self, message: Message) {
-        let mut bytes = Vec::new();
-        message.encode(&mut bytes);
-        self.hear(&bytes);
-    }
-
-    fn after(&mut self, seconds: u64) {
-        self.now += Duration::from_secs(seconds);
-        if self
-            .connection
-            .next_timeout()
-            .is_some_and(|at| at <= self.now)
-        {
-            self.connection.handle_timeout(self.now);
-        }
-        self.drain();
-    }
-
-    fn drain(&mut self) -> bool {
-        let mut any = false;
-        while let Some(output) = self.connection.poll_output(self.now) {
-            any = true;
-            assert!(self.closed.is_none(), "nothing follows a close: {output:?}");
-            match output {
-                Output::Identify(swarm) if swarm == SWARM => {
-                    self.connection.admit(self.now, served(10, 40_000), None);
-                }
-                Output::Identify(_) => self.connection.refuse(),
-                Output::Send(bytes) => {
-                    let mut bytes = &bytes[..];
-                    let sent = bytes.len();
-                    let missing = Handshake::LENGTH - self.greeting.len();
-                    let (greeting, rest) = bytes.split_at(missing.min(bytes.len()));
-                    self.greeting.extend_from_slice(greeting);
-                    bytes = rest;
-                    while let Some(message) =
-                        self.heard.feed(&mut bytes).expect("we say what is allowed")
-                    {
-                        self.said.push(message);
-                    }
-                    if self.take_bytes {
-                        self.connection.handle_sent(self.now, sent);
-                    }
-                }
-                Output::Read(blocks) => {
-                    let bytes: usize = blocks
-                        .iter()
-                        .map(|block| PIECE_HEADER + block.length() as usize)
-                        .sum();
-                    self.read.extend(blocks.iter().map(|block| block.raw()));
-                    if self.take_bytes {
-                        self.connection.handle_sent(self.now, bytes);
-                    }
-                }
-                Output::FindHashes(range) => self.connection.send_hashes(range, None),
-                Output::Interest(interested) => self.interest = Some(interested),
-                Output::Close(reason) => self.closed = Some(reason),
-            }
-        }
-        any
-    }
-}
 
 fn request(piece: u32, begin: u32) -> RawRequest {
     RawRequest {
@@ -566,6 +426,26 @@ fn hashes_are_asked_of_the_shell() {
     story.say(Message::HashRequest(range));
     assert_eq!(story.said.last(), Some(&Message::HashReject(range)));
     assert_eq!(story.connection.tally().refused_hashes, 1);
+}
+
+#[test]
+fn nothing_follows_the_end() {
+    let mut story = Story::open_fast();
+    story.say(Message::Request(request(0, 0)));
+    story.connection.set_choked(false);
+    story.connection.close(CloseReason::Withdrawn);
+    story.drain();
+    assert_eq!(
+        story.said.last(),
+        Some(&Message::Unchoke),
+        "what was said before goes out"
+    );
+    assert_eq!(story.closed, Some(CloseReason::Withdrawn));
+    assert_eq!(story.connection.next_timeout(), None);
+    story.connection.set_choked(true);
+    story.connection.close(CloseReason::Silent);
+    story.after(1000);
+    assert!(!story.drain());
 }
 
 /// What a hostile peer and a busy shell may do, in any order.

@@ -55,7 +55,7 @@ pub fn parse_announce(query: &[u8]) -> Result<(Announce, PeerForm), BadQuery> {
                     Some(SwarmHash::from_slice(&value).ok_or(BadQuery::Malformed("info_hash"))?);
             }
             b"peer_id" => {
-                peer_id = Some(PeerId::from_slice(&value).ok_or(BadQuery::Malformed("peer_id"))?)
+                peer_id = Some(PeerId::from_slice(&value).ok_or(BadQuery::Malformed("peer_id"))?);
             }
             b"port" => {
                 let number = number(&value)
