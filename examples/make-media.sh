@@ -55,10 +55,11 @@ seconds() { python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["sec
 draw() { python3 "$studio/$2.py" "$work/$1/timeline.json" "$work/$1/frames" "$1"; }
 
 # mp4 NAME TARGET CRF TITLE: H.264 High 4:2:0 with a key frame every two seconds, AAC-LC, index in front.
+# One thread: with two, x264 gives now and then other bytes for the same pictures.
 mp4() {
     ff -framerate 25 -i "$work/$1/frames/%05d.svg" -i "$work/$1/mix.wav" -map 0:v -map 1:a \
         -vf "scale=960:540:out_color_matrix=bt709:out_range=tv,format=yuv420p" -c:v libx264 -profile:v high -preset slower -tune animation \
-        -crf "$3" -g 50 -keyint_min 25 -threads 2 -colorspace bt709 -color_primaries bt709 -color_trc bt709 \
+        -crf "$3" -g 50 -keyint_min 25 -threads 1 -colorspace bt709 -color_primaries bt709 -color_trc bt709 \
         -c:a aac -profile:a aac_low -b:a 96k -ar 48000 -ac 2 -flags:v +bitexact -flags:a +bitexact -fflags +bitexact \
         -map_metadata -1 -metadata title="$4" -movflags +faststart "$2"
 }
