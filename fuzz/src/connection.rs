@@ -173,15 +173,16 @@ impl Shell {
             5 => self.pass(Duration::from_millis(u64::from(draw.u16()))),
             6 => self.pass(Duration::from_secs(u64::from(draw.u8()))),
             7 | 8 => {
-                self.choked = draw.u8() % 4 == 0;
+                self.choked = draw.u8().is_multiple_of(4);
                 self.connection.set_choked(self.choked);
             }
             9 => self.sent(usize::from(draw.u16())),
             10 => self.sent(usize::MAX),
-            11 => self.blocks_fail = draw.u8() % 8 == 0,
+            11 => self.blocks_fail = draw.u8().is_multiple_of(8),
             12 => {
                 if let Some(range) = self.owed_hashes.take() {
-                    let hashes = (draw.u8() % 2 == 0).then(|| Bytes::from_static(&[9; 64]));
+                    let hashes =
+                        (draw.u8().is_multiple_of(2)).then(|| Bytes::from_static(&[9; 64]));
                     self.connection.send_hashes(range, hashes);
                 }
             }

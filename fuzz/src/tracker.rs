@@ -95,13 +95,13 @@ fn check_failure(reason: &str) {
 fn check_reply(mut draw: Draw<'_>, form: PeerForm) {
     let mut peers = Vec::new();
     for _ in 0..draw.u8() % 40 {
-        let ip = if draw.u8() % 2 == 0 {
+        let ip = if draw.u8().is_multiple_of(2) {
             IpAddr::from(draw.array::<4>())
         } else {
             IpAddr::from(draw.array::<16>())
         };
         let addr = SocketAddr::new(ip, draw.u16());
-        let peer_id = (draw.u8() % 2 == 0).then(|| PeerId(draw.array()));
+        let peer_id = (draw.u8().is_multiple_of(2)).then(|| PeerId(draw.array()));
         peers.push(TrackerPeer { addr, peer_id });
     }
     let v6 = peers.iter().filter(|peer| peer.addr.is_ipv6()).count();

