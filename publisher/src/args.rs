@@ -87,7 +87,7 @@ pub struct Build {
 pub struct Torrent {
     /// The file or folder.
     pub path: PathBuf,
-    /// The torrent file to write [default: <name>.torrent here].
+    /// The torrent file to write [default: NAME.torrent here].
     #[arg(long, short, value_name = "F")]
     pub output: Option<PathBuf>,
     /// Which info-hashes it gets.

@@ -342,7 +342,7 @@ impl Beside {
                     sidecars.take(|sidecars| &mut sidecars.poster, path.clone());
                 }
                 ["chapters", "vtt"] => {
-                    sidecars.take(|sidecars| &mut sidecars.chapters, path.clone())
+                    sidecars.take(|sidecars| &mut sidecars.chapters, path.clone());
                 }
                 [language, "vtt"] if is_language_tag(language) => {
                     // As it was written: BCP 47 ignores case, people don't.

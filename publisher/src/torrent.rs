@@ -166,7 +166,7 @@ pub fn show(torrent: &str, reporter: Reporter) -> Result<()> {
             add(
                 "file",
                 &format!("{}  {}", file.path.join("/"), bytes_label(file.length)),
-            )
+            );
         });
     }
     let magnet = Magnet::of(&torrent, None).to_string();

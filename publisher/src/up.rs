@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Up {
     /// The folder of clips.
     pub clips: PathBuf,
-    /// Where to publish to [default: <clips>/.groundswell].
+    /// Where to publish to [default: .groundswell in the folder of clips].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Every flag of `seeder serve`; unlike there, only this machine is served until told otherwise.
