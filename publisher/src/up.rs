@@ -34,9 +34,13 @@ pub async fn up(args: Up, reporter: Reporter) -> Result<ExitCode> {
         .out
         .clone()
         .unwrap_or_else(|| args.clips.join(".groundswell"));
-    let config = args
+    let mut config = args
         .serve
         .apply(ServeConfig::loopback(Source::Out(out.clone())))?;
+    // Whoever shows the page to others means the peers as well.
+    if args.serve.bind.is_none() && !config.http.ip().is_loopback() {
+        config.bind = Some(config.http.ip()).filter(|ip| !ip.is_unspecified());
+    }
     if !args.clips.is_dir() {
         anyhow::bail!(
             "{} is not a folder; `publisher new` makes one",
