@@ -275,11 +275,7 @@ impl Info {
 
     /// Bytes of real files, without pads.
     pub fn payload_bytes(&self) -> u64 {
-        self.files
-            .iter()
-            .filter(|file| !file.pad)
-            .map(|file| file.length)
-            .sum()
+        crate::layout::payload_bytes(&self.files)
     }
 
     /// Path of a file below the folder that holds the payload, `/`-separated: the torrent's name first.

@@ -228,11 +228,7 @@ impl Layout {
 
     /// Bytes of real files, without pads.
     pub fn payload_bytes(&self) -> u64 {
-        self.files
-            .iter()
-            .filter(|file| !file.pad)
-            .map(|file| file.length)
-            .sum()
+        payload_bytes(&self.files)
     }
 }
 
@@ -257,6 +253,14 @@ pub(crate) fn with_pads(files: Vec<FileEntry>, piece_length: PieceLength) -> Vec
         }
     }
     padded
+}
+
+pub(crate) fn payload_bytes(files: &[FileEntry]) -> u64 {
+    files
+        .iter()
+        .filter(|file| !file.pad)
+        .map(|file| file.length)
+        .sum()
 }
 
 pub(crate) fn stored_path(name: &str, file: &FileEntry) -> String {
