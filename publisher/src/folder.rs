@@ -2,7 +2,7 @@
 //! whom. Looks at names and `stat` only; nothing is read.
 
 use crate::error::{ReleaseError, SourceError};
-use crate::media::{MediaKind, is_passed_over, media_type};
+use crate::file_type::{MediaKind, is_passed_over, media_type};
 use metainfo::name;
 use metainfo::state::StatRecord;
 use std::collections::BTreeMap;

@@ -12,10 +12,10 @@
 pub mod args;
 pub mod channel;
 pub mod error;
+pub mod file_type;
 pub mod folder;
 pub mod front_matter;
 pub mod hash;
-pub mod media;
 pub mod new;
 pub mod page;
 pub mod plan;

@@ -3,9 +3,9 @@
 //! can't be read stops the release, since it may say `draft`.
 
 use crate::error::{ReleaseError, SourceError};
+use crate::file_type::{self, MediaType};
 use crate::folder::{FoundRelease, Kind};
 use crate::front_matter::{self, Chapter, FrontMatter};
-use crate::media::{self, MediaType};
 use crate::vtt;
 use lofty::file::{AudioFile, TaggedFileExt};
 use lofty::tag::Accessor;
@@ -152,7 +152,7 @@ fn vtt_text(path: &Path) -> Result<(String, Vec<Chapter>), String> {
 
 /// What tags say of a file, and the album they name. Tags that can't be read say nothing.
 fn track(path: &Path, name: &str) -> (Track, Option<String>) {
-    let media = media::media_type(name);
+    let media = file_type::media_type(name);
     let plain = Track {
         media,
         title: readable(name),
@@ -207,7 +207,7 @@ fn poster(path: &Path) -> Result<Poster, String> {
             size.width, size.height
         ));
     };
-    let mime = media::media_type(&format!("x.{extension}")).mime;
+    let mime = file_type::media_type(&format!("x.{extension}")).mime;
     Ok(Poster {
         path: path.to_owned(),
         extension,

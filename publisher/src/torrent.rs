@@ -1,8 +1,8 @@
 //! `publisher torrent`, `show` and `verify`: torrents without a channel.
 
 use crate::args;
+use crate::file_type::is_passed_over;
 use crate::hash::with_progress;
-use crate::media::is_passed_over;
 use crate::page::labels::bytes_label;
 use crate::report::{Reporter, one_line};
 use anyhow::{Context, Result, anyhow, bail};

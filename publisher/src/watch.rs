@@ -2,8 +2,8 @@
 //! A run follows when the folder has been quiet for a while, and every so often without any event.
 
 use crate::error::PublishError;
+use crate::file_type::is_passed_over;
 use crate::folder;
-use crate::media::is_passed_over;
 use crate::publish::Publisher;
 use jiff::Timestamp;
 use notify::event::{AccessKind, AccessMode, EventKind};
