@@ -1,6 +1,7 @@
 """Runs torrent creators in turn and prints GB/s, CPU seconds per GB and peak memory as medians.
 
-Called by create.sh with: folder that holds `payload`, publisher binary, rounds, Python with libtorrent.
+Called by create.sh with: folder that holds `payload` (a file, or a folder of files), publisher binary, rounds,
+Python with libtorrent, folder with the tools that create.sh fetched.
 """
 
 import os
@@ -10,9 +11,10 @@ import subprocess
 import sys
 import time
 
-work, publisher, rounds, python = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+work, publisher, rounds, python, fetched = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5]
 payload = os.path.join(work, "payload")
-size = os.path.getsize(payload)
+parts = [os.path.join(payload, name) for name in sorted(os.listdir(payload))] if os.path.isdir(payload) else [payload]
+size = sum(map(os.path.getsize, parts))
 
 LIBTORRENT = """
 import os, sys, libtorrent as lt
@@ -33,14 +35,27 @@ def libtorrent(flag):
     return lambda out: [python, "-W", "ignore", "-c", LIBTORRENT, payload, flag, out]
 
 
-tools = {"cat (read only)": lambda out: ["cat", payload]}
+def runs(command):
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+tools = {"cat (read only)": lambda out: ["cat", *parts]}
 tools |= {f"publisher {form}": ours(form) for form in ("v1", "v2", "hybrid")}
 if shutil.which("mktorrent"):
     tools["mktorrent -t2"] = lambda out: ["mktorrent", "-t", "2", "-l", "20", "-o", out, payload]
 if shutil.which("transmission-create"):
     tools["transmission-create"] = lambda out: ["transmission-create", "-s", "1024", "-o", out, payload]
-if subprocess.run([python, "-c", "import libtorrent"], capture_output=True).returncode == 0:
+if runs([python, "-c", "import libtorrent"]):
     tools |= {"libtorrent v1": libtorrent("v1_only"), "libtorrent v2": libtorrent("v2_only"), "libtorrent hybrid": libtorrent("")}
+torf = os.path.join(fetched, "venv/bin/torf")
+if runs([torf, "--version"]):
+    tools["torf"] = lambda out: [torf, payload, "-o", out, "--max-piece-size", "1", "--noconfig", "--nomagnet", "--yes"]
+imdl = os.path.join(fetched, "bin/imdl")
+if runs([imdl, "--version"]):
+    tools["imdl"] = lambda out: [imdl, "torrent", "create", "--input", payload, "--output", out, "--piece-length", "1MiB"]
 
 figures = {name: [] for name in tools}
 for turn in range(rounds + 1):
@@ -60,11 +75,18 @@ for turn in range(rounds + 1):
             cpu = usage.ru_utime + usage.ru_stime
             figures[name].append((size / seconds / 1e9, cpu / (size / 1e9), usage.ru_maxrss / 1024))
 
-print(f"{size / 2**20:.0f} MiB, pieces of 1 MiB, {rounds} rounds, {os.cpu_count()} cores; median [min-max]\n")
+what = "one file" if parts == [payload] else f"{len(parts)} files"
+print(f"\n{size / 2**20:.0f} MiB in {what}, pieces of 1 MiB, {rounds} rounds, {os.cpu_count()} cores; median [min-max]\n")
 print("| tool | GB/s | CPU s/GB | peak RSS MiB |\n|---|---|---|---|")
+median = {}
 for name, rows in figures.items():
     cells = []
     for column, digits in ((0, 2), (1, 3), (2, 0)):
         values = [row[column] for row in rows]
         cells.append(f"{statistics.median(values):.{digits}f} [{min(values):.{digits}f}-{max(values):.{digits}f}]")
+    median[name] = statistics.median(row[0] for row in rows)
     print(f"| {name} | {' | '.join(cells)} |")
+for ours_is, other in (("publisher v1", "mktorrent -t2"), ("publisher hybrid", "libtorrent hybrid")):
+    if other in median:
+        print(f"\n{ours_is} makes {median[ours_is] / median[other]:.2f} times the GB/s of {other}", end="")
+print()

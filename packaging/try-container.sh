@@ -42,7 +42,7 @@ inside() {
     exec setpriv --reuid=6881 --regid=6881 --clear-groups --no-new-privs --bounding-set=-all \
         bwrap --unshare-user --unshare-pid --as-pid-1 --unshare-ipc --unshare-uts --die-with-parent \
         --ro-bind "$root" / --proc /proc --dev /dev --tmpfs /tmp --bind "$volume" /srv/groundswell \
-        --clearenv --setenv PATH /usr/local/bin:/usr/bin:/bin --chdir / "$@"
+        --clearenv --setenv PATH /usr/local/bin:/usr/bin:/bin --setenv XDG_CONFIG_HOME /srv/groundswell/config --chdir / "$@"
 }
 
 (inside publisher build /srv/groundswell/clips --out /srv/groundswell/out) || fail "publisher build"

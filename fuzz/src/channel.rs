@@ -47,6 +47,7 @@ pub fn channel(data: &[u8]) {
     if let Some(logo) = &channel.logo {
         assert_eq!(metainfo::name::check(logo), Ok(()));
     }
+    crate::front_matter::check_heights(&channel.renditions);
     let accent = channel.theme.accent.strip_prefix('#').expect("a colour");
     assert!(accent.len() == 6 && accent.bytes().all(|b| b.is_ascii_hexdigit()));
     assert!(["auto", "light", "dark"].contains(&channel.theme.scheme.as_str()));

@@ -21,10 +21,22 @@ pub fn front_matter(data: &[u8]) {
     if let Some(title) = &front.title {
         assert!(!title.trim().is_empty());
     }
+    for link in &front.links {
+        assert!(link.url.starts_with("http"), "{}", link.url);
+        assert!(!link.url.contains(['"', '<', '>']), "{}", link.url);
+    }
+    for colour in front
+        .accent
+        .iter()
+        .flat_map(|colour| colour.strip_prefix('#'))
+    {
+        assert!(colour.len() == 6 && colour.bytes().all(|b| b.is_ascii_hexdigit()));
+    }
+    check_heights(front.renditions.as_deref().unwrap_or_default());
     if let Some(slug) = &front.slug {
         assert_eq!(&slug::of(slug), slug);
     }
-    if let Some(when) = front.published {
+    for when in front.published.into_iter().chain(front.publish_at) {
         for label in [
             labels::date_label(when),
             labels::date_rfc3339(when),
@@ -48,6 +60,16 @@ pub fn front_matter(data: &[u8]) {
     let cues = vtt::cues(&written).expect("our own chapters can be read");
     assert_eq!(cues.len(), front.chapters.len(), "{written}");
     check_markdown(&front.text);
+}
+
+/// Heights that an encoder can make, each once.
+pub(crate) fn check_heights(heights: &[u32]) {
+    assert!(heights.is_sorted_by(|a, b| a > b), "{heights:?}");
+    assert!(
+        heights
+            .iter()
+            .all(|h| (144..=4320).contains(h) && h.is_multiple_of(2))
+    );
 }
 
 /// No text becomes a page that runs, loads or closes something.

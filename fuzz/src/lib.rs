@@ -7,6 +7,7 @@
 //! this crate, and nothing here makes up for a fault of what it tests.
 
 mod bencode;
+mod captions;
 mod channel;
 mod connection;
 mod decoder;
@@ -16,13 +17,14 @@ mod extended;
 mod front_matter;
 mod handshake;
 mod magnet;
+mod media;
 mod names;
 mod range;
 mod torrent;
 mod tracker;
-mod vtt;
 
 pub use bencode::bencode;
+pub use captions::{chapters, srt, vtt};
 pub use channel::channel;
 pub use connection::connection;
 pub use decoder::decoder;
@@ -31,8 +33,8 @@ pub use extended::{extended, ut_metadata};
 pub use front_matter::front_matter;
 pub use handshake::handshake;
 pub use magnet::magnet;
+pub use media::media;
 pub use names::names;
 pub use range::range;
 pub use torrent::torrent;
 pub use tracker::tracker;
-pub use vtt::vtt;

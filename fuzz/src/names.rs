@@ -1,7 +1,7 @@
 //! Names of files and what URLs make of them.
 
 use metainfo::name;
-use publisher::slug;
+use publisher::slug::{self, Slugs};
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
@@ -28,6 +28,12 @@ pub fn names(data: &[u8]) {
     assert!(slug.bytes().all(plain), "{slug:?}");
     assert!(!slug.starts_with('-') && !slug.ends_with('-') && !slug.contains("--"));
     assert_eq!(slug::of(&slug), slug, "a slug is its own slug");
-    let taken: BTreeSet<_> = [slug.clone(), format!("{slug}-2")].into();
-    assert!(!taken.contains(&slug::distinct(&slug, &taken)));
+    let mut slugs = Slugs::default();
+    let given = ["a", "b", "c"].map(|source| slugs.give(source, None, None, &text));
+    let given: BTreeSet<_> = given
+        .into_iter()
+        .map(|slug| slug.expect("nobody asked"))
+        .collect();
+    assert_eq!(given.len(), 3, "each release has its own");
+    assert!(given.contains(&slug) && given.iter().all(|given| given.bytes().all(plain)));
 }

@@ -25,8 +25,8 @@ macro_rules! targets {
 }
 
 targets! {
-    bencode catalog channel connection decoder extended front_matter handshake magnet names range
-    state torrent tracker ut_metadata vtt
+    bencode catalog channel chapters connection decoder extended front_matter handshake magnet media
+    names range srt state torrent tracker ut_metadata vtt
 }
 
 #[test]

@@ -11,7 +11,9 @@ use std::path::PathBuf;
     name = "publisher",
     version,
     propagate_version = true,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_help = "Begin with `publisher new my-channel`, drop clips into that folder, then `publisher up my-channel`.\n\
+                  Exit codes: 0 done, 1 failed, 2 not understood."
 )]
 pub struct Args {
     /// What to do.
@@ -31,7 +33,7 @@ pub struct Talk {
     /// Print problems only.
     #[arg(long, short, global = true, conflicts_with = "json")]
     pub quiet: bool,
-    /// Print more; twice for everything.
+    /// Say why each release is made anew; twice for everything.
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -44,7 +46,7 @@ pub enum Command {
     /// Publish a folder of clips once.
     Build(Build),
     /// Publish a folder of clips, and again whenever it changes.
-    Watch(Build),
+    Watch(Folders),
     /// Make a torrent of a file or folder, and nothing else.
     Torrent(Torrent),
     /// Show what a torrent or magnet link holds.
@@ -64,22 +66,75 @@ pub enum Command {
         /// The folder to make.
         dir: PathBuf,
     },
+    /// Take a release away at once, on every layer, and keep it away.
+    Withdraw(Withdraw),
+    /// Check a published site from outside: pages, media, headers, catalog, tracker.
+    Check(Check),
+    /// Write a man page for each command.
+    Man {
+        /// The folder to write to.
+        dir: PathBuf,
+    },
     /// Print a completion script for a shell.
-    #[command(hide = true)]
+    #[command(
+        after_help = "For bash: publisher completions bash > ~/.local/share/bash-completion/completions/publisher"
+    )]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Decode key frames for the program that started this one.
+    #[command(hide = true)]
+    DecodeKeyFrame,
 }
 
-/// `publisher build` and `publisher watch`.
+/// Where clips come from, and where they are published to.
 #[derive(Debug, ClapArgs)]
-pub struct Build {
+pub struct Folders {
     /// The folder of clips.
     pub clips: PathBuf,
     /// Where to publish to.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Take what is gone from the folder off the site, even if that is most of it.
+    #[arg(long)]
+    pub allow_removals: bool,
+}
+
+/// `publisher build`.
+#[derive(Debug, ClapArgs)]
+pub struct Build {
+    /// The folders.
+    #[command(flatten)]
+    pub folders: Folders,
+    /// Print what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `publisher withdraw`.
+#[derive(Debug, ClapArgs)]
+pub struct Withdraw {
+    /// The folder of clips, or the folder it is published to.
+    pub folder: PathBuf,
+    /// The release: the part of its address after `r/`.
+    pub slug: String,
+    /// Where the clips are published to [default: .groundswell in the folder of clips].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Let it be published again.
+    #[arg(long)]
+    pub undo: bool,
+}
+
+/// `publisher check`.
+#[derive(Debug, ClapArgs)]
+pub struct Check {
+    /// The site's address, as people type it.
+    pub url: String,
+    /// The public key that must have signed the catalog: its text, or the file minisign.pub [default: the one on the site].
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
 }
 
 /// `publisher torrent`.

@@ -1,6 +1,7 @@
 //! What can go wrong while publishing, each with the path it is about and, where there is one, the
 //! remedy. One release's error stops that release alone; a [`PublishError`] stops the run.
 
+use crate::place::Place;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,22 +17,22 @@ pub enum SourceError {
         source: io::Error,
     },
     /// TOML that does not parse, or a key that is not known.
-    #[error("{}:{line}:{column}: {message}", .path.display())]
+    #[error("{}:{place}: {message}", .path.display())]
     Toml {
         /// The file.
         path: PathBuf,
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
+        /// Where in it.
+        place: Place,
         /// What was expected.
         message: String,
     },
     /// A value that is not allowed.
-    #[error("{}: `{key}`: {reason}", .path.display())]
+    #[error("{}:{place}: `{key}`: {reason}", .path.display())]
     Value {
         /// The file.
         path: PathBuf,
+        /// Where the value stands.
+        place: Place,
         /// The key.
         key: &'static str,
         /// What is wrong with it.
@@ -47,13 +48,9 @@ impl SourceError {
         first_line: usize,
         error: &toml::de::Error,
     ) -> Self {
-        let at = error.span().map_or(0, |span| span.start).min(text.len());
-        let before = text.get(..at).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Self::Toml {
             path: path.to_owned(),
-            line: first_line + before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
+            place: Place::of(text, error.span().map_or(0, |span| span.start)).below(first_line),
             message: error.message().replace('\n', " "),
         }
     }
@@ -87,11 +84,46 @@ pub enum ReleaseError {
     /// Something that is neither file nor folder.
     #[error("{} is neither a file nor a folder", .0.display())]
     NotAFile(PathBuf),
+    /// There is nothing in it.
+    #[error("{} is empty (0 bytes)", .0.display())]
+    Empty(PathBuf),
+    /// Its container ends before it should.
+    #[error("{} is cut off: {why}; copy it again", .path.display())]
+    CutOff {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        why: String,
+    },
+    /// It is still being written, or otherwise not ready to be published.
+    #[error("{}: {why}", .path.display())]
+    NotReady {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// It can't be packed anew.
+    #[error("{} {source}", .path.display())]
+    Rewrite {
+        /// The file.
+        path: PathBuf,
+        /// What is in the way.
+        source: media::RewriteError,
+    },
+    /// It was packed anew, and the result is not what it should be.
+    #[error("{} was packed anew, but the result does not play: {why}", .path.display())]
+    RewrittenWrong {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Its files can't be hashed.
     #[error(transparent)]
     Pass(#[from] store::PassError),
     /// Its files can't be brought into the library.
-    #[error("bring {} into the library at {}: {source}", .path.display(), .library.display())]
+    #[error("bring {} into the library at {}: {}", .path.display(), .library.display(), store::atomic::remedy(source))]
     Library {
         /// The source.
         path: PathBuf,
@@ -145,6 +177,9 @@ pub enum PublishError {
     /// Another publisher writes into the same folder.
     #[error("another publisher is at work in {}; stop it, or choose another folder with --out", .0.display())]
     Busy(PathBuf),
+    /// The signing key can't be read or made, or does not sign.
+    #[error(transparent)]
+    Sign(#[from] crate::sign::SignError),
     /// The pages can't be made.
     #[error(transparent)]
     Page(#[from] crate::page::PageError),

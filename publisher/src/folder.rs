@@ -174,25 +174,87 @@ fn single(name: &str, path: PathBuf, sidecars: Sidecars) -> Result<FoundRelease,
     })
 }
 
-/// A folder is an album where every file that is not a picture or a text is audio. An empty one is
+/// A folder is an album where every file that is not a picture or a text beside the tracks is audio. An empty one is
 /// nothing yet.
 fn folder(name: &str, path: &Path, beside: Sidecars) -> Result<Option<FoundRelease>, ReleaseError> {
     name::check_published(name).map_err(|source| ReleaseError::Name {
         path: path.to_owned(),
         source,
     })?;
-    let mut files = Vec::new();
     let mut sidecars = beside;
-    let walk = WalkDir::new(path)
+    let mut files = files_below(path)?;
+    files.retain(|file| {
+        let [only] = file.path.as_slice() else {
+            return true;
+        };
+        let own = ["album.", "release."].iter();
+        let mut own = own.filter_map(|start| only.strip_prefix(start));
+        // A picture is a file of the album as well.
+        let is_picture = media_type(only).kind == MediaKind::Image;
+        if !is_picture && own.any(|rest| sidecars.take_named(rest, &file.location)) {
+            return false;
+        }
+        let lower = only.to_lowercase();
+        let cover = ["cover.", "folder.", "front.", "album."]
+            .iter()
+            .any(|start| lower.starts_with(start));
+        if cover && is_picture {
+            sidecars.take(|sidecars| &mut sidecars.poster, file.location.clone());
+        }
+        true
+    });
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let kinds = files
+        .iter()
+        .map(|file| media_type(file.path.last().map_or("", String::as_str)).kind);
+    let counted = kinds.fold((0, 0), |(audio, other), kind| match kind {
+        MediaKind::Audio => (audio + 1, other),
+        MediaKind::Image => (audio, other),
+        MediaKind::Video | MediaKind::Other => (audio, other + 1),
+    });
+    const TEXTS: [&str; 9] = [
+        ".txt", ".md", ".vtt", ".srt", ".lrc", ".cue", ".m3u", ".m3u8", ".nfo",
+    ];
+    let is_text = |name: &String| {
+        TEXTS
+            .iter()
+            .any(|ending| name.to_lowercase().ends_with(ending))
+    };
+    let texts = files
+        .iter()
+        .filter(|file| file.path.last().is_some_and(is_text))
+        .count();
+    let kind = if counted.0 > 0 && counted.1 == texts {
+        Kind::Album
+    } else {
+        Kind::Download
+    };
+    Ok(Some(FoundRelease {
+        source: name.to_owned(),
+        kind,
+        files,
+        sidecars,
+    }))
+}
+
+/// Every file below a folder that is not passed over, in the order of names.
+///
+/// # Errors
+/// The first thing that can't be published: a link, a pipe, a name that is no text.
+pub fn files_below(folder: &Path) -> Result<Vec<FoundFile>, ReleaseError> {
+    let walk = WalkDir::new(folder)
         .follow_links(false)
         .sort_by_file_name()
         .into_iter();
     let shown = |entry: &walkdir::DirEntry| {
         entry.depth() == 0 || !entry.file_name().to_str().is_some_and(is_passed_over)
     };
+    let mut files = Vec::new();
     for entry in walk.filter_entry(shown) {
         let entry = entry.map_err(|error| {
-            let at = error.path().unwrap_or(path).to_owned();
+            let at = error.path().unwrap_or(folder).to_owned();
             let source = error
                 .into_io_error()
                 .unwrap_or_else(|| std::io::Error::other("a loop of folders"));
@@ -208,62 +270,24 @@ fn folder(name: &str, path: &Path, beside: Sidecars) -> Result<Option<FoundRelea
         if !entry.file_type().is_file() {
             return Err(ReleaseError::NotAFile(location));
         }
-        let below = entry.path().strip_prefix(path).unwrap_or(entry.path());
+        let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
         let parts: Option<Vec<String>> = below
             .iter()
             .map(|part| part.to_str().map(str::to_owned))
             .collect();
-        let Some(parts) = parts else {
+        let Some(path) = parts else {
             return Err(ReleaseError::Name {
                 path: location,
                 source: name::BadName::NotUtf8,
             });
         };
-        if let [only] = parts.as_slice() {
-            if sidecars.text.is_none() && ["album.md", "release.md"].contains(&only.as_str()) {
-                sidecars.take(|sidecars| &mut sidecars.text, location);
-                continue;
-            }
-            let lower = only.to_lowercase();
-            let cover = ["cover.", "folder.", "front."]
-                .iter()
-                .any(|start| lower.starts_with(start));
-            if cover && media_type(&lower).kind == MediaKind::Image && sidecars.poster.is_none() {
-                sidecars.take(|sidecars| &mut sidecars.poster, location.clone());
-            }
-        }
         files.push(FoundFile {
-            path: parts,
+            path,
             stat: stat(&location)?,
             location,
         });
     }
-    if files.is_empty() {
-        return Ok(None);
-    }
-    let kinds = files
-        .iter()
-        .map(|file| media_type(file.path.last().map_or("", String::as_str)).kind);
-    let counted = kinds.fold((0, 0), |(audio, other), kind| match kind {
-        MediaKind::Audio => (audio + 1, other),
-        MediaKind::Image => (audio, other),
-        MediaKind::Video | MediaKind::Other => (audio, other + 1),
-    });
-    let texts = files
-        .iter()
-        .filter(|file| file.path.last().is_some_and(|name| name.ends_with(".txt")))
-        .count();
-    let kind = if counted.0 > 0 && counted.1 == texts {
-        Kind::Album
-    } else {
-        Kind::Download
-    };
-    Ok(Some(FoundRelease {
-        source: name.to_owned(),
-        kind,
-        files,
-        sidecars,
-    }))
+    Ok(files)
 }
 
 fn stat(path: &Path) -> Result<StatRecord, SourceError> {
@@ -286,6 +310,35 @@ impl Sidecars {
         }
     }
 
+    /// Takes a file by what its name says behind the release's: `md`, `jpg`, `en.vtt`, `chapters.vtt` …
+    /// Says whether it is a sidecar. WebVTT goes before other forms of the same.
+    fn take_named(&mut self, rest: &str, path: &Path) -> bool {
+        let lower = rest.to_lowercase();
+        let parts: Vec<&str> = lower.split('.').collect();
+        match parts.as_slice() {
+            ["md"] => self.take(|sidecars| &mut sidecars.text, path.to_owned()),
+            ["jpg" | "jpeg" | "png" | "webp"] => {
+                self.take(|sidecars| &mut sidecars.poster, path.to_owned());
+            }
+            ["chapters", ending @ ("vtt" | "json")] => {
+                if *ending == "vtt" {
+                    self.chapters = None;
+                }
+                self.take(|sidecars| &mut sidecars.chapters, path.to_owned());
+            }
+            [language, ending @ ("vtt" | "srt")] if is_language_tag(language) => {
+                // As it was written: BCP 47 ignores case, people don't.
+                let language = &rest[..language.len()];
+                if *ending == "vtt" || !self.captions.contains_key(language) {
+                    self.captions.insert(language.to_owned(), path.to_owned());
+                    self.record(path.to_owned());
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
     fn record(&mut self, path: PathBuf) {
         if let Ok(stat) = store::stat_record(&path) {
             self.stats.insert(path, stat);
@@ -303,7 +356,7 @@ impl Beside {
     fn new(files: BTreeMap<String, PathBuf>) -> Self {
         let is_sidecar = |name: &str| {
             let lower = name.to_lowercase();
-            [".md", ".vtt", ".srt"]
+            [".md", ".vtt", ".srt", ".chapters.json"]
                 .iter()
                 .any(|ending| lower.ends_with(ending))
                 || (media_type(&lower).kind == MediaKind::Image && !lower.ends_with(".gif"))
@@ -322,9 +375,9 @@ impl Beside {
         let mut sidecars = Sidecars::default();
         let names: Vec<String> = self
             .sidecars
-            .keys()
-            .filter(|name| name.starts_with(stem))
-            .cloned()
+            .range(format!("{stem}.")..)
+            .map(|(name, _)| name.clone())
+            .take_while(|name| name.starts_with(stem))
             .collect();
         for name in names {
             let Some(rest) = name
@@ -333,26 +386,9 @@ impl Beside {
             else {
                 continue;
             };
-            let lower = rest.to_lowercase();
-            let parts: Vec<&str> = lower.split('.').collect();
-            let path = &self.sidecars[&name];
-            match parts.as_slice() {
-                ["md"] => sidecars.take(|sidecars| &mut sidecars.text, path.clone()),
-                ["jpg" | "jpeg" | "png" | "webp"] => {
-                    sidecars.take(|sidecars| &mut sidecars.poster, path.clone());
-                }
-                ["chapters", "vtt"] => {
-                    sidecars.take(|sidecars| &mut sidecars.chapters, path.clone());
-                }
-                [language, "vtt"] if is_language_tag(language) => {
-                    // As it was written: BCP 47 ignores case, people don't.
-                    let language = &rest[..language.len()];
-                    sidecars.captions.insert(language.to_owned(), path.clone());
-                    sidecars.record(path.clone());
-                }
-                _ => continue,
+            if sidecars.take_named(rest, &self.sidecars[&name]) {
+                self.sidecars.remove(&name);
             }
-            self.sidecars.remove(&name);
         }
         sidecars
     }

@@ -1,10 +1,13 @@
 //! The text beside a clip: optional TOML between `+++` lines, then Markdown. What it says overrides
 //! what tags and file names say.
 
+use crate::channel::{Link, LinkFile, P2p, Source};
 use crate::error::SourceError;
+use crate::place::Place;
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::path::Path;
+use toml::Spanned;
 
 /// What the publisher wrote of a release.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,6 +18,8 @@ pub struct FrontMatter {
     pub summary: Option<String>,
     /// Date of publication.
     pub published: Option<Timestamp>,
+    /// When it goes live; not before.
+    pub publish_at: Option<Timestamp>,
     /// Who took part.
     pub people: Vec<Person>,
     /// Tags.
@@ -33,6 +38,14 @@ pub struct FrontMatter {
     pub chapters: Vec<Chapter>,
     /// Text for those who can't see the poster.
     pub poster_alt: Option<String>,
+    /// When viewers exchange data, where it differs from the channel's.
+    pub p2p: Option<P2p>,
+    /// Heights of smaller versions, tallest first, in place of the channel's.
+    pub renditions: Option<Vec<u32>>,
+    /// Links that belong to it.
+    pub links: Vec<Link>,
+    /// Accent colour of its page, `#rrggbb`.
+    pub accent: Option<String>,
     /// The Markdown that follows.
     pub text: String,
 }
@@ -60,17 +73,22 @@ pub struct Chapter {
 struct Head {
     title: Option<String>,
     summary: Option<String>,
-    published: Option<toml::Value>,
+    published: Option<Spanned<toml::Value>>,
+    publish_at: Option<Spanned<toml::Value>>,
     people: Vec<PersonHead>,
     tags: Vec<String>,
     licence: Option<String>,
     license: Option<String>,
-    language: Option<String>,
-    slug: Option<String>,
+    language: Option<Spanned<String>>,
+    slug: Option<Spanned<String>>,
     unlisted: bool,
     draft: bool,
     chapters: Vec<ChapterHead>,
     poster_alt: Option<String>,
+    p2p: Option<P2p>,
+    renditions: Option<Vec<Spanned<String>>>,
+    links: Vec<LinkFile>,
+    accent: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,93 +101,120 @@ enum PersonHead {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChapterHead {
-    start: ChapterStart,
+    start: Spanned<toml::Value>,
     title: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum ChapterStart {
-    Text(String),
-    Seconds(f64),
 }
 
 /// Parses the text of a sidecar; `path` is for messages.
 pub fn parse(text: &str, path: &Path) -> Result<FrontMatter, SourceError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let wrong = |key: &'static str, reason: String| SourceError::Value {
-        path: path.to_owned(),
-        key,
-        reason,
+    let Some((head, body)) = split(text) else {
+        return Err(SourceError::Value {
+            path: path.to_owned(),
+            place: Place { line: 1, column: 1 },
+            key: "+++",
+            reason: "the front matter is not closed by a line `+++`".into(),
+        });
     };
-    let (head, body) = split(text).ok_or_else(|| {
-        wrong(
-            "+++",
-            "the front matter is not closed by a line `+++`".into(),
-        )
-    })?;
-    let parsed: Head = toml::from_str(head).map_err(|error| {
-        let lines_before = usize::from(!head.is_empty());
-        SourceError::toml(path, head, lines_before, &error)
-    })?;
-    let published = parsed.published.map(|value| {
-        timestamp(&value).ok_or_else(|| {
-            wrong(
-                "published",
-                format!("`{value}` is not a date like 2026-11-22"),
-            )
+    let source = Source {
+        path,
+        text: head,
+        lines_before: 1,
+    };
+    let parsed: Head = toml::from_str(head)
+        .map_err(|error| SourceError::toml(path, head, source.lines_before, &error))?;
+    let date = |key: &'static str, value: Spanned<toml::Value>| {
+        timestamp(value.get_ref()).ok_or_else(|| {
+            let reason = format!(
+                "`{}` is not a date like 2026-11-22 or 2026-11-22T18:00:00+01:00",
+                value.get_ref()
+            );
+            source.wrong(key, &value, reason)
         })
-    });
-    let mut chapters = Vec::new();
-    for chapter in parsed.chapters {
-        let start_s = match &chapter.start {
-            ChapterStart::Seconds(seconds) => Some(*seconds).filter(|s| s.is_finite() && *s >= 0.0),
-            ChapterStart::Text(text) => clock(text),
-        };
-        let start_s = start_s.ok_or_else(|| {
-            wrong(
-                "chapters",
-                format!("the start {:?} is not a time like \"1:05\"", chapter.start),
-            )
+    };
+    let chapter = |chapter: ChapterHead| {
+        let start_s = seconds(chapter.start.get_ref()).ok_or_else(|| {
+            let reason = format!(
+                "the start `{}` is not a time like \"1:05\"",
+                chapter.start.get_ref()
+            );
+            source.wrong("chapters", &chapter.start, reason)
         })?;
-        chapters.push(Chapter {
+        Ok(Chapter {
             start_s,
             title: chapter.title,
-        });
-    }
+        })
+    };
+    let mut chapters = parsed
+        .chapters
+        .into_iter()
+        .map(chapter)
+        .collect::<Result<Vec<_>, _>>()?;
     chapters.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
-    if let Some(slug) = parsed
-        .slug
-        .as_deref()
-        .filter(|slug| *slug != crate::slug::of(slug))
+    if let Some(slug) = &parsed.slug
+        && *slug.get_ref() != crate::slug::of(slug.get_ref())
     {
-        return Err(wrong(
-            "slug",
-            format!("`{slug}` may hold only a-z, 0-9 and single `-`"),
-        ));
+        let reason = format!(
+            "`{}` may hold only a-z, 0-9 and single `-`; `{}` would do",
+            slug.get_ref(),
+            crate::slug::of(slug.get_ref())
+        );
+        return Err(source.wrong("slug", slug, reason));
     }
     Ok(FrontMatter {
         title: parsed.title.filter(|title| !title.trim().is_empty()),
         summary: parsed.summary,
-        published: published.transpose()?,
-        people: parsed
-            .people
-            .into_iter()
-            .map(|person| match person {
-                PersonHead::Name(name) => Person { name, role: None },
-                PersonHead::Full { name, role } => Person { name, role },
-            })
-            .collect(),
+        published: parsed
+            .published
+            .map(|value| date("published", value))
+            .transpose()?,
+        publish_at: parsed
+            .publish_at
+            .map(|value| date("publish_at", value))
+            .transpose()?,
+        people: parsed.people.into_iter().map(Person::from).collect(),
         tags: parsed.tags,
         licence: parsed.licence.or(parsed.license),
-        language: parsed.language,
-        slug: parsed.slug,
+        language: parsed
+            .language
+            .map(|language| source.language(language))
+            .transpose()?,
+        slug: parsed.slug.map(Spanned::into_inner),
         unlisted: parsed.unlisted,
         draft: parsed.draft,
         chapters,
         poster_alt: parsed.poster_alt,
+        p2p: parsed.p2p,
+        renditions: parsed
+            .renditions
+            .map(|names| source.renditions(&names))
+            .transpose()?,
+        links: source.links(parsed.links)?,
+        accent: parsed
+            .accent
+            .map(|accent| source.colour("accent", accent))
+            .transpose()?,
         text: body.trim().to_owned(),
     })
+}
+
+impl From<PersonHead> for Person {
+    fn from(person: PersonHead) -> Self {
+        match person {
+            PersonHead::Name(name) => Self { name, role: None },
+            PersonHead::Full { name, role } => Self { name, role },
+        }
+    }
+}
+
+/// A chapter's start: a clock's text or a number of seconds.
+fn seconds(value: &toml::Value) -> Option<f64> {
+    match value {
+        toml::Value::String(text) => clock(text),
+        toml::Value::Integer(seconds) => u32::try_from(*seconds).ok().map(f64::from),
+        toml::Value::Float(seconds) => Some(*seconds).filter(|s| s.is_finite() && *s >= 0.0),
+        _ => None,
+    }
 }
 
 /// Head and body; a text that does not start with `+++` is all body. `None` where the head never ends.
@@ -268,6 +313,25 @@ mod tests {
     }
 
     #[test]
+    fn a_release_may_differ_from_its_channel() {
+        let front = read(
+            "+++\npublish_at = 2026-12-24T18:00:00+01:00\np2p = \"off\"\nrenditions = []\n\
+             accent = \"#C8102E\"\n[[links]]\ntitle = \"Shop\"\nurl = \"https://a.example/x;y,z\"\n+++",
+        )
+        .unwrap();
+        assert_eq!(
+            front.publish_at.unwrap().to_string(),
+            "2026-12-24T17:00:00Z"
+        );
+        assert_eq!(
+            (front.p2p, front.renditions),
+            (Some(P2p::Off), Some(vec![]))
+        );
+        assert_eq!(front.accent.as_deref(), Some("#C8102E"));
+        assert_eq!(front.links[0].url, "https://a.example/x;y,z");
+    }
+
+    #[test]
     fn dates_are_taken_in_every_form_of_toml() {
         for (text, expected) in [
             ("2026-11-22", "2026-11-22T00:00:00Z"),
@@ -287,12 +351,24 @@ mod tests {
             ("+++\ntitle = \"a\"\n", "not closed"),
             ("+++\ntitle = \"a\"\nx = 1\n+++", "clip.md:3:1"),
             ("+++\ntitle = \n+++", "clip.md:2:"),
-            ("+++\npublished = 5\n+++", "published"),
-            ("+++\npublished = \"soon\"\n+++", "published"),
-            ("+++\nslug = \"../x\"\n+++", "slug"),
+            ("+++\npublished = 5\n+++", "clip.md:2:13: `published`"),
+            ("+++\npublished = \"soon\"\n+++", "`published`"),
+            ("+++\npublish_at = true\n+++", "clip.md:2:14: `publish_at`"),
+            ("+++\nslug = \"../x\"\n+++", "clip.md:2:8: `slug`"),
+            ("+++\naccent = \"red\"\n+++", "clip.md:2:10: `accent`"),
+            ("+++\nlanguage = \"e\"\n+++", "`language`"),
+            ("+++\np2p = \"x\"\n+++", "clip.md:2:7: "),
+            (
+                "+++\n\nrenditions = [\"2k\"]\n+++",
+                "clip.md:3:15: `renditions`",
+            ),
+            (
+                "+++\nlinks = [{ title = \"x\", url = \"//x\" }]\n+++",
+                "clip.md:2:31: `links`",
+            ),
             (
                 "+++\nchapters = [{ start = \"1:99\", title = \"x\" }]\n+++",
-                "chapters",
+                "clip.md:2:23: `chapters`",
             ),
             (
                 "+++\nchapters = [{ start = -1.0, title = \"x\" }]\n+++",

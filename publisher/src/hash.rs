@@ -1,24 +1,30 @@
-//! PreparedRelease → HashedRelease: the one read pass over the payload, with progress.
+//! PreparedRendition → HashedRendition: the one read pass over the payload, with progress.
 
 use crate::error::ReleaseError;
-use crate::prepare::PreparedRelease;
+use crate::prepare::PreparedRendition;
 use crate::report::Reporter;
 use std::sync::mpsc;
 use std::time::Duration;
 use store::pass::Progress;
 use store::{Hashed, Want};
 
-/// A release with its hashes: the fourth stage.
+/// From how many bytes on a pass keeps a journal: below, it is over before somebody could miss it.
+const RESUMED_FROM: u64 = 256 << 20;
+
+/// A payload with its hashes: the fourth stage.
 #[derive(Debug)]
-pub struct HashedRelease {
+pub struct HashedRendition {
     /// What was hashed.
-    pub prepared: PreparedRelease,
+    pub prepared: PreparedRendition,
     /// Its hashes, and what its files were.
     pub hashed: Hashed,
 }
 
 /// Hashes the staged payload. The merkle roots are made for every format: the catalog carries them.
-pub fn hash(prepared: PreparedRelease, reporter: &Reporter) -> Result<HashedRelease, ReleaseError> {
+pub fn hash(
+    prepared: PreparedRendition,
+    reporter: &Reporter,
+) -> Result<HashedRendition, ReleaseError> {
     let want = Want {
         pieces: prepared.layout.format().has_v1(),
         roots: true,
@@ -28,9 +34,15 @@ pub fn hash(prepared: PreparedRelease, reporter: &Reporter) -> Result<HashedRele
         reporter,
         layout.name(),
         layout.map().total_length(),
-        |progress| store::hash(layout, root, want, 0, progress),
+        |progress| {
+            if layout.map().total_length() < RESUMED_FROM {
+                return store::hash(layout, root, want, 0, progress);
+            }
+            let journal = prepared.staged.journal();
+            store::hash_resuming(layout, root, want, 0, progress, journal)
+        },
     )?;
-    Ok(HashedRelease { prepared, hashed })
+    Ok(HashedRendition { prepared, hashed })
 }
 
 /// Runs a pass and shows how far it is.

@@ -35,13 +35,60 @@ mod tests {
     use crate::channel::Channel;
     use crate::report::Mode;
 
+    fn made(name: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join(name);
+        new(&dir, Reporter::new(Mode::Quiet)).unwrap();
+        (folder, dir)
+    }
+
     #[test]
     fn the_new_folder_reads_as_a_channel_and_is_not_overwritten() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = folder.path().join("a \"quoted\" name");
-        let reporter = Reporter::new(Mode::Quiet);
-        new(&dir, reporter).unwrap();
+        let (_folder, dir) = made("a \"quoted\" name");
         assert_eq!(Channel::read(&dir).unwrap().title, "A \"quoted\" name");
-        assert!(new(&dir, reporter).is_err());
+        assert!(new(&dir, Reporter::new(Mode::Quiet)).is_err());
+        let listing = crate::folder::list(&dir, &[]).unwrap();
+        assert!(listing.releases.is_empty() && listing.orphans.is_empty());
+    }
+
+    #[test]
+    fn what_is_commented_out_can_be_used_as_it_stands() {
+        let (_folder, dir) = made("channel");
+        let path = dir.join(crate::channel::FILE_NAME);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let keys: Vec<&str> = text
+            .lines()
+            .map(|line| {
+                let bare = line.strip_prefix("# ").unwrap_or(line);
+                let name = bare.split([' ', '=']).next().unwrap_or_default();
+                let is_key = bare.starts_with('[') || bare[name.len()..].starts_with(" = ");
+                if is_key { bare } else { "" }
+            })
+            .collect();
+        std::fs::write(&path, keys.join("\n")).unwrap();
+        let channel = Channel::read(&dir).unwrap();
+        assert_eq!(channel.renditions, [1080, 720, 480]);
+        assert_eq!(channel.logo.as_deref(), Some("logo.png"));
+        let plain = Channel {
+            email: None,
+            category: None,
+            medium: None,
+            base_url: None,
+            seeder_url: None,
+            logo: None,
+            links: Vec::new(),
+            trackers: Vec::new(),
+            web_seeds: Vec::new(),
+            renditions: Vec::new(),
+            piece_length: None,
+            author: channel.title.clone(),
+            ..channel
+        };
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(
+            Channel::read(&dir).unwrap(),
+            plain,
+            "a key that is named with another default"
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Pages, feeds and their assets: from the view structs to bytes, with no file or network in between.
 //!
-//! `build` makes a [`view::SiteView`] from its releases, hands it to [`Renderer::render`] and writes the
-//! [`Page`]s below `site/`. The same view gives the same bytes. Everything a publisher types (titles,
+//! A run makes a [`Site`] of its channel, and of it the [`Page`]s of every release that changed, those
+//! [`Sheet`]s (index pages, feeds, the sitemap) that show one of them, and what is fixed. The same views give
+//! the same bytes. Everything a publisher types (titles,
 //! names, file names, texts) is hostile until it has gone through [`escape`] or [`markdown`]; nothing
 //! else marks text as safe.
 //!
@@ -10,7 +11,10 @@
 mod assets;
 mod colour;
 pub mod escape;
+#[cfg(test)]
+mod feed_tests;
 mod feeds;
+mod json_feed;
 pub mod labels;
 pub mod markdown;
 pub mod placeholder;
@@ -20,9 +24,15 @@ mod render_tests;
 #[cfg(test)]
 pub(crate) mod sample;
 mod security;
+mod sheets;
+mod site;
+mod sitemap;
+mod stage;
 pub mod view;
 
 pub use render::Renderer;
+pub use sheets::{FEED_PAGE, INDEX_PAGE, Listed, Sheet, SitemapEntry, SitemapVideo};
+pub use site::Site;
 
 /// One file of the site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,12 +77,6 @@ pub enum PageError {
         title: String,
         /// The slug as given.
         slug: String,
-    },
-    /// Two releases that want the same page.
-    #[error("two pages for {path}: give one of the releases another slug")]
-    TwoPages {
-        /// The path both want.
-        path: String,
     },
     /// The player's data can't be written as JSON.
     #[error("player data of {slug}: {source}")]

@@ -1,196 +1,240 @@
-//! What to seed from now on: a pure function of the last state and of what is published now. Nothing
-//! that was published stops being seeded at once: it enters grace.
+//! What a run is to do: pure functions of what lies in the clips folder, of what the last run left and of
+//! the time. [`survey`] says what becomes of each release; [`seeding`] says what to seed from then on.
+//!
+//! Not here: reading or writing anything.
 
-use metainfo::state::{SourceRecord, State, StateRelease, StateTorrent, Status};
-use std::collections::{BTreeMap, BTreeSet};
+mod seeding;
 
-/// One release as it is published now.
-#[derive(Debug, Clone)]
-pub struct Current {
-    /// Its place in URLs.
-    pub slug: String,
-    /// Name of its file or folder.
-    pub source: String,
-    /// When it was first published, RFC 3339.
-    pub first_published: String,
-    /// What its source files are.
-    pub sources: Vec<SourceRecord>,
-    /// Its torrents, public or unlisted.
-    pub torrents: Vec<StateTorrent>,
+pub use seeding::{Current, next_state};
+
+use crate::folder::FoundRelease;
+use crate::ledger::{Entry, Hold, Ledger};
+use jiff::Timestamp;
+use metainfo::state::{SourceRecord, State, StateRelease};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// What is decided on.
+#[derive(Clone, Copy)]
+pub struct Question<'a> {
+    /// What lies in the clips folder, each with the fingerprint of all that it would be made from.
+    pub found: &'a [(FoundRelease, u64)],
+    /// Sources that lie there but can't be published as they are.
+    pub refused: &'a BTreeSet<String>,
+    /// What is seeded.
+    pub state: &'a State,
+    /// What the last run left.
+    pub ledger: &'a Ledger,
+    /// Ids of torrents that are to be gone.
+    pub withdrawn: &'a BTreeSet<String>,
+    /// Whether what the ledger says of a release is still there.
+    pub intact: &'a dyn Fn(&str, &Entry) -> bool,
+    /// The device on which the clips folder lies.
+    pub device: Option<u64>,
+    /// The time.
+    pub now: Timestamp,
+    /// Whether many releases may go at once.
+    pub allow_removals: bool,
 }
 
-/// The next state: `current` releases as they are; `kept` sources (found, but not publishable now) as
-/// they were; everything else in grace until `now_s + grace_s` (Unix seconds), or gone where its grace
-/// is over.
-pub fn plan(
-    before: &State,
-    current: &[Current],
-    kept: &BTreeSet<String>,
-    now_s: i64,
-    grace_s: i64,
-) -> State {
-    let mut torrents: BTreeMap<String, StateTorrent> = BTreeMap::new();
-    let mut releases: BTreeMap<String, StateRelease> = BTreeMap::new();
-    for release in current {
-        for torrent in &release.torrents {
-            torrents.insert(torrent.id.clone(), torrent.clone());
+/// What is to be done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// For each release that was found, in the same order.
+    pub steps: Vec<Step>,
+    /// Sources of releases that are gone from the folder and are to be unpublished.
+    pub gone: Vec<String>,
+    /// Sources of releases that are gone from the folder, so many at once that they stay published.
+    pub spared: Vec<String>,
+}
+
+/// What becomes of a release that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// It is as it was.
+    Unchanged,
+    /// It was not published before.
+    New,
+    /// It is published, and something about it is another.
+    Changed(Change),
+    /// It is what was published under another name.
+    Renamed {
+        /// The name it had.
+        from: String,
+    },
+    /// It was withdrawn, and is still the same.
+    Withdrawn,
+}
+
+/// What is another about a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Its payload.
+    Payload,
+    /// What stands beside it, or the channel.
+    Words,
+    /// Something that was published is not there any more, or something was made for it.
+    Output,
+    /// Its date has come.
+    Date,
+}
+
+impl Change {
+    /// For people.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Payload => "its files changed",
+            Self::Words => "its text, pictures or the channel changed",
+            Self::Output => "something was made for it, or is missing",
+            Self::Date => "its date has come",
         }
-        releases.insert(
-            release.slug.clone(),
-            StateRelease {
-                slug: release.slug.clone(),
-                source: release.source.clone(),
-                first_published: release.first_published.clone(),
-                torrents: release
-                    .torrents
-                    .iter()
-                    .map(|torrent| torrent.id.clone())
-                    .collect(),
-                sources: release.sources.clone(),
-                withdrawn: false,
-            },
-        );
     }
-    for release in &before.releases {
-        if kept.contains(&release.source) || release.withdrawn {
-            releases
-                .entry(release.slug.clone())
-                .or_insert_with(|| release.clone());
-        } else {
-            // Without torrents it keeps its slug and date for the day the file comes back.
-            releases
-                .entry(release.slug.clone())
-                .or_insert_with(|| StateRelease {
-                    torrents: Vec::new(),
-                    sources: Vec::new(),
-                    ..release.clone()
-                });
-        }
-    }
-    let kept_ids: BTreeSet<&String> = before
+}
+
+/// Decides on every release.
+pub fn survey(question: &Question<'_>) -> Survey {
+    let Question { found, state, .. } = question;
+    let known: HashMap<&str, &StateRelease> = state
         .releases
         .iter()
-        .filter(|release| kept.contains(&release.source))
-        .flat_map(|release| &release.torrents)
+        .map(|release| (release.source.as_str(), release))
         .collect();
-    for torrent in &before.torrents {
-        if torrents.contains_key(&torrent.id) {
-            continue;
+    let here: BTreeSet<&str> = found
+        .iter()
+        .map(|(found, _)| found.source.as_str())
+        .chain(question.refused.iter().map(String::as_str))
+        .collect();
+    let published = |release: &&StateRelease| {
+        let ids = &release.torrents;
+        !ids.is_empty() && !release.withdrawn && !is_withdrawn(release, question.withdrawn)
+    };
+    let mut missing: BTreeMap<&str, &StateRelease> = state
+        .releases
+        .iter()
+        .filter(published)
+        .filter(|release| !here.contains(release.source.as_str()))
+        .map(|release| (release.source.as_str(), release))
+        .collect();
+
+    let mut by_content: HashMap<(u64, u64), Vec<&StateRelease>> = HashMap::new();
+    for release in missing.values() {
+        if let Some(first) = release.sources.first() {
+            let place = (first.stat.device, first.stat.inode);
+            by_content.entry(place).or_default().push(release);
         }
-        let next = match torrent.status {
-            Status::Withdrawn => Some(torrent.clone()),
-            _ if kept_ids.contains(&torrent.id) => Some(torrent.clone()),
-            Status::Grace => Some(torrent.clone())
-                .filter(|torrent| torrent.until.is_some_and(|until| until > now_s)),
-            Status::Public | Status::Unlisted => Some(StateTorrent {
-                status: Status::Grace,
-                until: Some(now_s.saturating_add(grace_s)),
-                ..torrent.clone()
-            })
-            .filter(|_| grace_s > 0),
+    }
+    let mut steps = Vec::with_capacity(found.len());
+    for (found, fingerprint) in found.iter() {
+        let before = known.get(found.source.as_str()).copied();
+        let entry = question.ledger.releases.get(&found.source);
+        let step = step(question, found, *fingerprint, before, entry);
+        let step = match step {
+            Step::New => by_content
+                .get_mut(
+                    &found
+                        .files
+                        .first()
+                        .map_or((0, 0), |file| (file.stat.device, file.stat.inode)),
+                )
+                .and_then(|candidates| {
+                    let at = candidates
+                        .iter()
+                        .position(|old| is_same_under_another_name(found, old))?;
+                    Some(candidates.remove(at))
+                })
+                .map_or(Step::New, |old| {
+                    missing.remove(old.source.as_str());
+                    Step::Renamed {
+                        from: old.source.clone(),
+                    }
+                }),
+            step => step,
         };
-        torrents.extend(next.map(|torrent| (torrent.id.clone(), torrent)));
+        steps.push(step);
     }
-    State {
-        version: metainfo::state::VERSION,
-        torrents: torrents.into_values().collect(),
-        releases: releases.into_values().collect(),
+
+    let all = state.releases.iter().filter(published).count();
+    let many = missing.len() >= 2 && missing.len() * 2 > all;
+    let elsewhere = missing.len() == all
+        && missing
+            .values()
+            .flat_map(|release| &release.sources)
+            .any(|source| {
+                question
+                    .device
+                    .is_some_and(|device| device != source.stat.device)
+            });
+    let missing: Vec<String> = missing.into_keys().map(str::to_owned).collect();
+    let spare = !question.allow_removals && (many || elsewhere);
+    let (gone, spared) = if spare {
+        (Vec::new(), missing)
+    } else {
+        (missing, Vec::new())
+    };
+    Survey {
+        steps,
+        gone,
+        spared,
     }
+}
+
+fn step(
+    question: &Question<'_>,
+    found: &FoundRelease,
+    fingerprint: u64,
+    before: Option<&StateRelease>,
+    entry: Option<&Entry>,
+) -> Step {
+    let same_files = before.is_some_and(|before| has_sources(found, &before.sources));
+    if before.is_some_and(|before| same_files && is_withdrawn(before, question.withdrawn)) {
+        return Step::Withdrawn;
+    }
+    let published = before.is_some_and(|before| !before.torrents.is_empty() && !before.withdrawn);
+    if let Some(entry) = entry.filter(|entry| entry.fingerprint == fingerprint) {
+        match &entry.hold {
+            Some(Hold::Withdrawn(id)) if question.withdrawn.contains(id) => return Step::Withdrawn,
+            Some(Hold::Draft) if !published => return Step::Unchanged,
+            Some(Hold::Until(date)) if question.now < *date => return Step::Unchanged,
+            Some(Hold::Until(_)) if published => return Step::Changed(Change::Date),
+            Some(_) => {}
+            None if published && (question.intact)(&found.source, entry) => return Step::Unchanged,
+            None => {}
+        }
+        if published {
+            return Step::Changed(Change::Output);
+        }
+    }
+    match published {
+        true if same_files => Step::Changed(Change::Words),
+        true => Step::Changed(Change::Payload),
+        false => Step::New,
+    }
+}
+
+/// Whether every torrent of a release is to be gone.
+fn is_withdrawn(release: &StateRelease, withdrawn: &BTreeSet<String>) -> bool {
+    let mut ids = release.torrents.iter();
+    !release.torrents.is_empty() && ids.all(|id| withdrawn.contains(id))
+}
+
+/// Whether a release's files are those of the records.
+pub fn has_sources(found: &FoundRelease, records: &[SourceRecord]) -> bool {
+    records.len() == found.files.len()
+        && records.iter().zip(&found.files).all(|(record, file)| {
+            record.path == file.path.join("/") && record.stat.same_content(&file.stat)
+        })
+}
+
+/// The same files below another name. Its ending must stay, since torrent and seeder know the file's type by it.
+fn is_same_under_another_name(found: &FoundRelease, old: &StateRelease) -> bool {
+    let ending = |name: &str| {
+        let ending = name
+            .rsplit_once('.')
+            .map(|(_, ending)| ending.to_lowercase());
+        ending.unwrap_or_default()
+    };
+    let is_file = found.files.iter().any(|file| file.path.is_empty());
+    has_sources(found, &old.sources) && (!is_file || ending(&found.source) == ending(&old.source))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn torrent(id: &str, status: Status) -> StateTorrent {
-        StateTorrent {
-            id: id.into(),
-            slug: "s".into(),
-            title: "t".into(),
-            status,
-            until: None,
-            torrent: format!("site/t/{id}.torrent"),
-            data: format!("library/{id}"),
-            info_hash_v1: None,
-            info_hash_v2: None,
-            files: Vec::new(),
-        }
-    }
-
-    fn current(source: &str, id: &str) -> Current {
-        Current {
-            slug: source.into(),
-            source: source.into(),
-            first_published: "2026-01-01T00:00:00Z".into(),
-            sources: Vec::new(),
-            torrents: vec![torrent(id, Status::Public)],
-        }
-    }
-
-    fn shown(state: &State) -> Vec<String> {
-        let until = |torrent: &StateTorrent| {
-            torrent
-                .until
-                .map(|until| format!(" {until}"))
-                .unwrap_or_default()
-        };
-        state
-            .torrents
-            .iter()
-            .map(|torrent| format!("{} {:?}{}", torrent.id, torrent.status, until(torrent)))
-            .collect()
-    }
-
-    #[test]
-    fn a_changed_clip_leaves_its_old_torrent_in_grace_and_then_goes() {
-        let none = BTreeSet::new();
-        let first = plan(&State::default(), &[current("a", "1")], &none, 100, 50);
-        assert_eq!(shown(&first), ["1 Public"]);
-        let second = plan(&first, &[current("a", "2")], &none, 110, 50);
-        assert_eq!(shown(&second), ["1 Grace 160", "2 Public"]);
-        let same = plan(&second, &[current("a", "2")], &none, 159, 50);
-        assert_eq!(shown(&same), ["1 Grace 160", "2 Public"]);
-        let later = plan(&second, &[current("a", "2")], &none, 160, 50);
-        assert_eq!(shown(&later), ["2 Public"]);
-        let back = plan(&second, &[current("a", "1")], &none, 120, 50);
-        assert_eq!(shown(&back), ["1 Public", "2 Grace 170"]);
-    }
-
-    #[test]
-    fn a_removed_clip_keeps_its_slug_and_its_torrent_goes_after_grace() {
-        let none = BTreeSet::new();
-        let first = plan(&State::default(), &[current("a", "1")], &none, 100, 50);
-        let gone = plan(&first, &[], &none, 110, 50);
-        assert_eq!(shown(&gone), ["1 Grace 160"]);
-        assert_eq!(
-            (gone.releases.len(), gone.releases[0].torrents.len()),
-            (1, 0)
-        );
-        assert!(plan(&first, &[], &none, 110, 0).torrents.is_empty());
-    }
-
-    #[test]
-    fn what_fails_now_stays_as_it_was() {
-        let first = plan(
-            &State::default(),
-            &[current("a", "1")],
-            &BTreeSet::new(),
-            100,
-            50,
-        );
-        let kept = plan(&first, &[], &["a".to_owned()].into(), 110, 50);
-        assert_eq!(kept, first);
-    }
-
-    #[test]
-    fn withdrawn_stays_withdrawn() {
-        let before = State {
-            torrents: vec![torrent("1", Status::Withdrawn)],
-            ..State::default()
-        };
-        assert_eq!(
-            shown(&plan(&before, &[], &BTreeSet::new(), i64::MAX, 0)),
-            ["1 Withdrawn"]
-        );
-    }
-}
+mod tests;

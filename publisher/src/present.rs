@@ -1,16 +1,22 @@
 //! SealedRelease → what templates and catalog show of it.
 
-use crate::channel::Channel;
-use crate::folder::Kind;
+mod rendition;
+
+use crate::channel::{Channel, Link};
+use crate::derive;
 use crate::page::view::{
-    CaptionView, ChannelView, ChapterView, FileView, LinkView, PersonView, PosterView, ReleaseView,
-    RenditionView, ThemeView,
+    CaptionView, ChannelView, ChapterView, LinkView, PersonView, PictureView, PosterView,
+    ReleaseView, ThemeView, ThumbnailsView,
 };
 use crate::page::{labels, markdown, placeholder};
+use crate::probe::ProbedRelease;
 use crate::seal::{Addresses, SealedRelease, segment};
 use crate::vtt;
+use crate::wanted::{Extras, SizedPicture};
 use jiff::Timestamp;
 use metainfo::catalog::{CatalogChannel, CatalogFile, CatalogRelease, CatalogRendition};
+use rendition::rendition_views;
+pub use rendition::shown_size;
 
 /// The longest summary made from a page text, in characters.
 const SUMMARY_CHARS: usize = 200;
@@ -25,27 +31,36 @@ pub struct PageFile {
 }
 
 /// The channel as templates see it.
-pub fn channel_view(channel: &Channel, addresses: &Addresses) -> ChannelView {
+pub fn channel_view(
+    channel: &Channel,
+    addresses: &Addresses,
+    public_key: Option<String>,
+) -> ChannelView {
     ChannelView {
         title: channel.title.clone(),
         description: channel.description.clone(),
         language: channel.language.clone(),
         author: channel.author.clone(),
+        email: channel.email.clone(),
+        category: channel.category.clone(),
+        medium: channel.medium.clone(),
+        p2p: Some(channel.p2p.word().to_owned()),
+        public_key,
         base_url: channel.base_url.clone(),
         seeder_url: addresses.page.clone(),
-        links: channel
-            .links
-            .iter()
-            .map(|link| LinkView {
-                title: link.title.clone(),
-                url: link.url.clone(),
-            })
-            .collect(),
+        links: channel.links.iter().map(link_view).collect(),
         logo: channel.logo.as_deref().map(segment),
         theme: ThemeView {
             accent: channel.theme.accent.clone(),
             scheme: channel.theme.scheme.clone(),
         },
+    }
+}
+
+fn link_view(link: &Link) -> LinkView {
+    LinkView {
+        title: link.title.clone(),
+        url: link.url.clone(),
     }
 }
 
@@ -58,11 +73,22 @@ pub fn catalog_channel(channel: &Channel) -> CatalogChannel {
     }
 }
 
+/// What pages say of a release beyond what its files do.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// Its place in URLs.
+    pub slug: String,
+    /// What feeds know it by.
+    pub guid: String,
+    /// Its date.
+    pub published: Timestamp,
+}
+
 /// A release as templates see it, and the files that its page needs beside it.
 pub fn release_view(
     sealed: &SealedRelease,
-    slug: &str,
-    published: Timestamp,
+    placed: &Placed,
+    extras: &Extras,
     channel: &Channel,
     addresses: &Addresses,
 ) -> (ReleaseView, Vec<PageFile>) {
@@ -70,14 +96,15 @@ pub fn release_view(
     let front = &probed.front;
     let mut beside = Vec::new();
     let mut put = |name: String, bytes: Vec<u8>| {
-        let path = format!("r/{slug}/{name}");
+        let path = format!("r/{}/{name}", placed.slug);
         beside.push(PageFile {
             path: path.clone(),
             bytes,
         });
         path
     };
-    let poster = poster_view(sealed, channel, &mut put);
+    let poster = poster_view(probed, extras, channel, &mut put);
+    let thumbnails = thumbnails_view(probed, extras, &mut put);
     let captions = probed
         .captions
         .iter()
@@ -102,14 +129,17 @@ pub fn release_view(
     } else {
         summary.clone()
     };
+    let published = placed.published;
     let view = ReleaseView {
-        slug: slug.to_owned(),
-        kind: probed.found.kind.word().into(),
+        slug: placed.slug.clone(),
+        kind: probed.kind.word().into(),
         title: probed.title.clone(),
         summary,
         excerpt,
         html: markdown::to_html(&front.text),
+        guid: placed.guid.clone(),
         published: labels::date_rfc3339(published),
+        updated: labels::date_rfc3339(updated(probed).max(published)),
         published_rfc2822: labels::date_rfc2822(published),
         published_label: labels::date_label(published),
         people: front
@@ -136,19 +166,65 @@ pub fn release_view(
             .collect(),
         chapters_url,
         captions,
-        renditions: vec![rendition_view(sealed, channel, addresses)],
+        thumbnails,
+        renditions: rendition_views(sealed, extras, channel, addresses),
+        note: extras.note.clone().or_else(|| probed.note.clone()),
+        links: front.links.iter().map(link_view).collect(),
+        accent: front.accent.clone(),
+        p2p: front.p2p.map(|p2p| p2p.word().to_owned()),
         unlisted: front.unlisted,
     };
     (view, beside)
 }
 
+/// When its newest file was written.
+fn updated(probed: &ProbedRelease) -> Timestamp {
+    let payload = probed.found.files.iter().map(|file| &file.stat);
+    let newest = payload
+        .chain(probed.found.sidecars.stats.values())
+        .map(|stat| stat.mtime_ns)
+        .max();
+    newest
+        .and_then(|ns| Timestamp::from_second(ns / 1_000_000_000).ok())
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
 fn poster_view(
-    sealed: &SealedRelease,
+    probed: &ProbedRelease,
+    extras: &Extras,
     channel: &Channel,
     put: &mut impl FnMut(String, Vec<u8>) -> String,
 ) -> PosterView {
-    let probed = &sealed.probed;
-    let alt = probed.front.poster_alt.clone();
+    let alt = probed.front.poster_alt.clone().unwrap_or_default();
+    let fallback = extras.pictures.iter().position(|sized| sized.fallback);
+    if let Some(fallback) = fallback {
+        let sources: Vec<PictureView> = extras
+            .pictures
+            .iter()
+            .map(|SizedPicture { picture, bytes, .. }| {
+                let ending = match picture.mime {
+                    "image/webp" => "webp",
+                    _ => "jpg",
+                };
+                PictureView {
+                    url: put(format!("poster-{}.{ending}", picture.width), bytes.clone()),
+                    mime: picture.mime.into(),
+                    width: picture.width,
+                    height: picture.height,
+                }
+            })
+            .collect();
+        let shown = &sources[fallback];
+        return PosterView {
+            url: shown.url.clone(),
+            mime: shown.mime.clone(),
+            width: shown.width,
+            height: shown.height,
+            alt,
+            placeholder: false,
+            sources,
+        };
+    }
     // A poster that vanished since it was probed is drawn like one that never was.
     let read = probed
         .poster
@@ -160,47 +236,40 @@ fn poster_view(
             mime: poster.mime.into(),
             width: poster.width,
             height: poster.height,
-            alt: alt.unwrap_or_default(),
+            alt,
             placeholder: false,
+            sources: Vec::new(),
         };
     }
-    let drawn = placeholder::poster(
-        &probed.title,
-        probed.found.kind.word(),
-        &channel.theme.accent,
-    );
+    let accent = probed.front.accent.as_ref();
+    let accent = accent.unwrap_or(&channel.theme.accent);
+    let drawn = placeholder::poster(&probed.title, probed.kind.word(), accent);
     PosterView {
         url: put("poster.svg".into(), drawn.svg.into_bytes()),
         mime: "image/svg+xml".into(),
         width: drawn.width,
         height: drawn.height,
-        alt: alt.unwrap_or_default(),
+        alt,
         placeholder: true,
+        sources: Vec::new(),
     }
 }
 
-fn rendition_view(
-    sealed: &SealedRelease,
-    channel: &Channel,
-    addresses: &Addresses,
-) -> RenditionView {
-    let info = &sealed.torrent.info;
-    let (mime, playable) = media(sealed);
-    let site = channel.base_url.as_deref().or(addresses.torrent.as_deref());
-    RenditionView {
-        name: "source".into(),
-        id: sealed.id.clone(),
-        info_hash_v1: info.info_hash_v1().map(|hash| hash.to_string()),
-        info_hash_v2: info.info_hash_v2().map(|hash| hash.to_string()),
-        bytes: info.payload_bytes(),
-        bytes_label: labels::bytes_label(info.payload_bytes()),
-        mime,
-        playable,
-        torrent_url: torrent_path(&sealed.id),
-        torrent_bytes: sealed.torrent_bytes.len() as u64,
-        magnet: sealed.magnet(site),
-        files: file_views(sealed, addresses),
-    }
+fn thumbnails_view(
+    probed: &ProbedRelease,
+    extras: &Extras,
+    put: &mut impl FnMut(String, Vec<u8>) -> String,
+) -> Option<ThumbnailsView> {
+    let (thumbnails, sprite) = extras.thumbnails.as_ref()?;
+    let duration_s = probed.duration_s?;
+    // Cues are resolved against the track's own place: the sprite lies beside it.
+    let cues = derive::thumbnails_vtt(thumbnails, "thumbnails.jpg", duration_s);
+    Some(ThumbnailsView {
+        sprite_url: put("thumbnails.jpg".into(), sprite.clone()),
+        vtt_url: put("thumbnails.vtt".into(), cues.into_bytes()),
+        width: thumbnails.width,
+        height: thumbnails.height,
+    })
 }
 
 /// The torrent file's place below `site/`.
@@ -208,79 +277,29 @@ pub fn torrent_path(id: &str) -> String {
     format!("t/{id}.torrent")
 }
 
-/// The type of the whole: of its media, else of its first file.
-fn media(sealed: &SealedRelease) -> (String, bool) {
-    let tracks = &sealed.probed.tracks;
-    let main = match sealed.probed.found.kind {
-        Kind::Album => tracks.iter().find(|track| track.media.is_timed()),
-        Kind::Clip | Kind::Download => tracks.first(),
-    };
-    main.map_or(("application/octet-stream".into(), false), |track| {
-        (track.media.mime.into(), track.media.playable)
-    })
-}
-
-/// The files in the order people want: an album's tracks by their numbers, then the rest.
-fn file_views(sealed: &SealedRelease, addresses: &Addresses) -> Vec<FileView> {
-    let prefix = addresses.page.as_deref().unwrap_or_default();
-    let found = &sealed.probed.found;
-    let mut views: Vec<_> = found
-        .files
-        .iter()
-        .zip(&sealed.probed.tracks)
-        .filter_map(|(file, track)| {
-            let stored = std::iter::once(&found.source)
-                .chain(&file.path)
-                .map(String::as_str);
-            let stored = stored.collect::<Vec<_>>().join("/");
-            let state = sealed.files.iter().find(|state| state.path == stored)?;
-            let path = if file.path.is_empty() {
-                found.source.clone()
-            } else {
-                file.path.join("/")
-            };
-            let view = FileView {
-                path,
-                title: track.title.clone(),
-                artist: track.artist.clone(),
-                bytes: state.bytes,
-                bytes_label: labels::bytes_label(state.bytes),
-                mime: track.media.mime.into(),
-                playable: track.media.playable,
-                duration_s: track.duration_s,
-                duration_label: track.duration_s.map(labels::duration_label),
-                url: format!("{prefix}{}", sealed.library_url(state)),
-            };
-            Some((
-                (!track.media.is_timed(), track.number.unwrap_or(u32::MAX)),
-                view,
-            ))
-        })
-        .collect();
-    if found.kind == Kind::Album {
-        views.sort_by(|a, b| (a.0, &a.1.path).cmp(&(b.0, &b.1.path)));
-    }
-    views.into_iter().map(|(_, view)| view).collect()
-}
-
 /// A public release as the catalog lists it.
 pub fn catalog_release(sealed: &SealedRelease, view: &ReleaseView) -> CatalogRelease {
-    let info = &sealed.torrent.info;
     let file = |file: &metainfo::state::StateFile| CatalogFile {
         path: file.path.clone(),
         bytes: file.bytes,
         merkle_root: file.merkle_root,
     };
-    let renditions = view.renditions.iter().map(|rendition| CatalogRendition {
-        name: rendition.name.clone(),
-        bytes: rendition.bytes,
-        mime: rendition.mime.clone(),
-        info_hash_v1: info.info_hash_v1(),
-        info_hash_v2: info.info_hash_v2(),
-        files: sealed.files.iter().map(file).collect(),
-        torrent: rendition.torrent_url.clone(),
-        magnet: rendition.magnet.clone(),
-        sources: sealed.torrent.web_seeds.clone(),
+    let renditions = view.renditions.iter().filter_map(|rendition| {
+        let sealed = sealed
+            .renditions
+            .iter()
+            .find(|sealed| sealed.id == rendition.id)?;
+        Some(CatalogRendition {
+            name: rendition.name.clone(),
+            bytes: rendition.bytes,
+            mime: rendition.mime.clone(),
+            info_hash_v1: sealed.torrent.info.info_hash_v1(),
+            info_hash_v2: sealed.torrent.info.info_hash_v2(),
+            files: sealed.files.iter().map(file).collect(),
+            torrent: rendition.torrent_url.clone(),
+            magnet: rendition.magnet.clone(),
+            sources: sealed.torrent.web_seeds.clone(),
+        })
     });
     CatalogRelease {
         slug: view.slug.clone(),

@@ -1,14 +1,18 @@
 //! FoundRelease → ProbedRelease: reads what is beside and inside the files (front matter, captions,
-//! chapters, poster, tags). A sidecar that can't be used is left out and told; only front matter that
-//! can't be read stops the release, since it may say `draft`.
+//! chapters, poster, container, codecs, tags). What a file is, its content says and not its name. A sidecar
+//! that can't be used is left out and told; only front matter that can't be read stops the release, since it
+//! may say `draft`.
 
 use crate::error::{ReleaseError, SourceError};
 use crate::file_type::{self, MediaType};
-use crate::folder::{FoundRelease, Kind};
+use crate::folder::{FoundFile, FoundRelease, Kind};
 use crate::front_matter::{self, Chapter, FrontMatter};
-use crate::vtt;
-use lofty::file::{AudioFile, TaggedFileExt};
+use crate::{chapters, place, srt, vtt};
+use lofty::config::ParseOptions;
+use lofty::file::TaggedFileExt;
 use lofty::tag::Accessor;
+use media::{Media, Plays, ProbeError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// A release of which everything is known but its hashes: the second stage.
@@ -16,6 +20,8 @@ use std::path::{Path, PathBuf};
 pub struct ProbedRelease {
     /// What was found.
     pub found: FoundRelease,
+    /// What it is, now that its content is known.
+    pub kind: Kind,
     /// What the publisher wrote.
     pub front: FrontMatter,
     /// Title: front matter, tags, or the file's name made readable.
@@ -30,6 +36,8 @@ pub struct ProbedRelease {
     pub captions: Vec<(String, String)>,
     /// Chapters in order.
     pub chapters: Vec<Chapter>,
+    /// Why it is less than it could be, for the page: a sentence.
+    pub note: Option<String>,
     /// What was left out, one line each.
     pub warnings: Vec<String>,
 }
@@ -37,17 +45,37 @@ pub struct ProbedRelease {
 /// What one payload file says of itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Track {
-    /// Its type.
-    pub media: MediaType,
+    /// Its type by its name.
+    pub named: MediaType,
+    /// What its content is, where it is media.
+    pub media: Option<Media>,
+    /// What has to be done before every browser plays it.
+    pub plays: Option<Plays>,
+    /// Whether a picture is embedded in it.
+    pub picture: bool,
     /// Title from its tags, else its name.
     pub title: String,
     /// Artist from its tags.
     pub artist: Option<String>,
     /// Number from its tags.
     pub number: Option<u32>,
-    /// Length in seconds.
-    pub duration_s: Option<f64>,
 }
+
+impl Track {
+    /// Length in seconds.
+    pub fn duration_s(&self) -> Option<f64> {
+        let seconds = self.media.as_ref()?.duration_s?;
+        Some(seconds).filter(|seconds| seconds.is_finite() && *seconds > 0.0)
+    }
+
+    /// Whether every browser plays it as it is.
+    pub fn is_playable(&self) -> bool {
+        matches!(self.plays, Some(Plays::AsIs { .. }))
+    }
+}
+
+/// The largest picture that is taken as a poster.
+const MAX_POSTER_BYTES: u64 = 32 << 20;
 
 /// A still picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,25 +92,91 @@ pub struct Poster {
     pub height: u32,
 }
 
-/// Reads everything but the payload's bytes.
-pub fn probe(found: FoundRelease) -> Result<ProbedRelease, ReleaseError> {
+/// A file as the readers of media want it.
+#[derive(Debug)]
+pub struct MediaFile {
+    file: File,
+    length: u64,
+}
+
+impl MediaFile {
+    /// Opens a file for reading.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Self { file, length })
+    }
+}
+
+impl media::ReadAt for MediaFile {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, offset)
+        }
+        #[cfg(windows)]
+        {
+            let mut filled = 0;
+            while filled < buffer.len() {
+                let at = offset + filled as u64;
+                match std::os::windows::fs::FileExt::seek_read(
+                    &self.file,
+                    &mut buffer[filled..],
+                    at,
+                )? {
+                    0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                    read => filled += read,
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Reads what the publisher wrote of a release.
+pub fn front_matter(found: &FoundRelease) -> Result<FrontMatter, ReleaseError> {
+    match &found.sidecars.text {
+        Some(path) => Ok(front_matter::parse(&read_text(path)?, path)?),
+        None => Ok(FrontMatter::default()),
+    }
+}
+
+/// Reads everything else but the payload's bytes.
+pub fn probe(found: FoundRelease, front: FrontMatter) -> Result<ProbedRelease, ReleaseError> {
     let mut warnings = Vec::new();
-    let front = match &found.sidecars.text {
-        Some(path) => front_matter::parse(&read_text(path)?, path)?,
-        None => FrontMatter::default(),
-    };
+    if let [only] = found.files.as_slice()
+        && only.stat.bytes == 0
+    {
+        return Err(ReleaseError::Empty(only.location.clone()));
+    }
     let mut tracks = Vec::with_capacity(found.files.len());
     let mut album = None;
+    let mut note = None;
     for file in &found.files {
-        let name = file
-            .path
-            .last()
-            .map_or(found.source.as_str(), String::as_str);
-        let (track, album_of_track) = track(&file.location, name);
+        let name = name_of(file, &found);
+        let (track, album_of_track, no_media) = track(file, name, found.kind)?;
         album = album.or(album_of_track);
+        if let Some(reason) = no_media {
+            warnings.push(format!(
+                "{} {reason}; it is offered for download only",
+                file.location.display()
+            ));
+            note = Some(format!(
+                "The file {reason}, so it is offered as a download."
+            ));
+        }
         tracks.push(track);
     }
-    let tagged = match found.kind {
+    let timed = tracks.iter().any(|track| track.media.is_some());
+    let kind = if timed { found.kind } else { Kind::Download };
+    if kind == Kind::Album {
+        note = None;
+    }
+    let tagged = match kind {
         Kind::Album => album,
         Kind::Clip => tracks.first().map(|track| track.title.clone()),
         Kind::Download => None,
@@ -92,9 +186,9 @@ pub fn probe(found: FoundRelease) -> Result<ProbedRelease, ReleaseError> {
         .clone()
         .or(tagged)
         .unwrap_or_else(|| readable(&found.source));
-    let durations = tracks.iter().filter_map(|track| track.duration_s);
+    let durations = tracks.iter().filter_map(Track::duration_s);
     let duration_s =
-        Some(durations.sum::<f64>()).filter(|sum| *sum > 0.0 && found.kind != Kind::Download);
+        Some(durations.sum::<f64>()).filter(|sum| *sum > 0.0 && kind != Kind::Download);
     let poster = found.sidecars.poster.as_deref().and_then(|path| {
         poster(path)
             .map_err(|reason| warnings.push(format!("{}: {reason}; left out", path.display())))
@@ -102,8 +196,8 @@ pub fn probe(found: FoundRelease) -> Result<ProbedRelease, ReleaseError> {
     });
     let mut captions = Vec::new();
     for (language, path) in &found.sidecars.captions {
-        match vtt_text(path) {
-            Ok((text, _)) => captions.push((language.clone(), text)),
+        match captions_text(path) {
+            Ok(text) => captions.push((language.clone(), text)),
             Err(reason) => warnings.push(format!("{}:{reason}; left out", path.display())),
         }
     }
@@ -114,13 +208,25 @@ pub fn probe(found: FoundRelease) -> Result<ProbedRelease, ReleaseError> {
         .as_deref()
         .filter(|_| chapters.is_empty())
     {
-        match vtt_text(path) {
-            Ok((_, cues)) => chapters = cues,
+        match chapters_of(path) {
+            Ok(named) => chapters = named,
             Err(reason) => warnings.push(format!("{}:{reason}; left out", path.display())),
         }
     }
+    if let (true, Kind::Clip, Some(media)) = (
+        chapters.is_empty(),
+        kind,
+        tracks.first().and_then(|track| track.media.as_ref()),
+    ) {
+        let inside = media.chapters.iter().map(|chapter| Chapter {
+            start_s: chapter.start_s,
+            title: chapter.title.clone(),
+        });
+        chapters = inside.collect();
+    }
     Ok(ProbedRelease {
         found,
+        kind,
         front,
         title,
         tracks,
@@ -128,14 +234,21 @@ pub fn probe(found: FoundRelease) -> Result<ProbedRelease, ReleaseError> {
         poster,
         captions,
         chapters,
+        note,
         warnings,
     })
 }
 
-fn read_text(path: &Path) -> Result<String, SourceError> {
+fn name_of<'a>(file: &'a FoundFile, found: &'a FoundRelease) -> &'a str {
+    file.path
+        .last()
+        .map_or(found.source.as_str(), String::as_str)
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
     let too_large = || std::io::Error::other(format!("longer than {} bytes", vtt::MAX_BYTES));
     let read = || match std::fs::metadata(path)?.len() {
-        0..=vtt::MAX_BYTES => std::fs::read_to_string(path),
+        0..=vtt::MAX_BYTES => std::fs::read(path),
         _ => Err(too_large()),
     };
     read().map_err(|source| SourceError::Read {
@@ -144,53 +257,109 @@ fn read_text(path: &Path) -> Result<String, SourceError> {
     })
 }
 
-fn vtt_text(path: &Path) -> Result<(String, Vec<Chapter>), String> {
-    let text = read_text(path).map_err(|error| error.to_string())?;
-    let cues = vtt::cues(&text).map_err(|error| error.to_string())?;
-    Ok((text, cues))
+fn read_text(path: &Path) -> Result<String, SourceError> {
+    place::decode(&read_bytes(path)?).map_err(|error| SourceError::Toml {
+        path: path.to_owned(),
+        place: error.place,
+        message: error.reason,
+    })
 }
 
-/// What tags say of a file, and the album they name. Tags that can't be read say nothing.
-fn track(path: &Path, name: &str) -> (Track, Option<String>) {
-    let media = file_type::media_type(name);
-    let plain = Track {
-        media,
-        title: readable(name),
+fn has_ending(path: &Path, ending: &str) -> bool {
+    path.extension()
+        .is_some_and(|found| found.eq_ignore_ascii_case(ending))
+}
+
+/// Captions as WebVTT, whatever they were written as.
+fn captions_text(path: &Path) -> Result<String, String> {
+    let bytes = read_bytes(path).map_err(|error| error.to_string())?;
+    if has_ending(path, "srt") {
+        return srt::to_vtt(&bytes).map_err(|error| error.to_string());
+    }
+    let text = place::decode(&bytes).map_err(|error| error.to_string())?;
+    vtt::cues(&text).map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
+fn chapters_of(path: &Path) -> Result<Vec<Chapter>, String> {
+    let bytes = read_bytes(path).map_err(|error| error.to_string())?;
+    let text = place::decode(&bytes).map_err(|error| error.to_string())?;
+    if has_ending(path, "json") {
+        return chapters::from_json(&text).map_err(|error| error.to_string());
+    }
+    vtt::cues(&text).map_err(|error| error.to_string())
+}
+
+/// What a file and its tags say of it, the album they name, and, where its name promises media that it does
+/// not hold, what it is instead. Tags that can't be read say nothing.
+fn track(
+    file: &FoundFile,
+    name: &str,
+    kind: Kind,
+) -> Result<(Track, Option<String>, Option<String>), ReleaseError> {
+    let named = file_type::media_type(name);
+    let mut track = Track {
+        named,
+        media: None,
+        plays: None,
+        picture: false,
+        title: name.to_owned(),
         artist: None,
         number: None,
-        duration_s: None,
     };
-    if !media.is_timed() {
-        return (
-            Track {
-                title: name.to_owned(),
-                ..plain
-            },
-            None,
-        );
+    if !named.is_timed() {
+        return Ok((track, None, None));
+    }
+    track.title = readable(name);
+    let path = &file.location;
+    let read = |source| SourceError::Read {
+        path: path.clone(),
+        source,
+    };
+    let content = MediaFile::open(path).map_err(read)?;
+    match media::probe(&content) {
+        Ok(media) => {
+            track.plays = Some(media::plays(&media));
+            track.media = Some(media);
+        }
+        // In a folder of anything, anything may lie.
+        Err(_) if kind == Kind::Download => return Ok((track, None, None)),
+        Err(ProbeError::Read(source)) => return Err(read(source).into()),
+        Err(ProbeError::Truncated(why)) => {
+            return Err(ReleaseError::CutOff {
+                path: path.clone(),
+                why,
+            });
+        }
+        Err(error) => return Ok((track, None, Some(error.to_string()))),
     }
     // A file may hold anything: a reader of tags that stumbles must not stop the release.
-    let read = std::panic::catch_unwind(|| lofty::read_from_path(path).ok())
-        .ok()
-        .flatten();
-    let Some(file) = read else {
-        return (plain, None);
+    let options = ParseOptions::new().read_properties(false);
+    let tagged = std::panic::catch_unwind(|| {
+        lofty::probe::Probe::open(path)
+            .ok()?
+            .options(options)
+            .guess_file_type()
+            .ok()?
+            .read()
+            .ok()
+    });
+    let Some(tagged) = tagged.ok().flatten() else {
+        return Ok((track, None, None));
     };
-    let seconds = file.properties().duration().as_secs_f64();
-    let tag = file.primary_tag().or_else(|| file.first_tag());
+    let Some(tag) = tagged.primary_tag().or_else(|| tagged.first_tag()) else {
+        return Ok((track, None, None));
+    };
     let text = |value: Option<std::borrow::Cow<'_, str>>| {
         value
             .map(|value| value.trim().to_owned())
             .filter(|value| !value.is_empty())
     };
-    let track = Track {
-        title: tag.and_then(|tag| text(tag.title())).unwrap_or(plain.title),
-        artist: tag.and_then(|tag| text(tag.artist())),
-        number: tag.and_then(Accessor::track),
-        duration_s: Some(seconds).filter(|seconds| *seconds > 0.0),
-        media,
-    };
-    (track, tag.and_then(|tag| text(tag.album())))
+    track.title = text(tag.title()).unwrap_or(track.title);
+    track.artist = text(tag.artist());
+    track.number = tag.track();
+    track.picture = tagged.tags().iter().any(|tag| tag.picture_count() > 0);
+    Ok((track, text(tag.album()), None))
 }
 
 fn poster(path: &Path) -> Result<Poster, String> {
@@ -198,6 +367,12 @@ fn poster(path: &Path) -> Result<Poster, String> {
         .extension()
         .map(|e| e.to_string_lossy().to_lowercase())
         .unwrap_or_default();
+    let bytes = std::fs::metadata(path)
+        .map_err(|error| error.to_string())?
+        .len();
+    if bytes > MAX_POSTER_BYTES {
+        return Err(format!("larger than {} MB", MAX_POSTER_BYTES >> 20));
+    }
     let size = imagesize::size(path)
         .map_err(|error| format!("not a picture that can be shown ({error})"))?;
     let pixels = |n: usize| u32::try_from(n).ok().filter(|n| (1..=20_000).contains(n));
@@ -270,11 +445,14 @@ mod tests {
             .unwrap()
             .releases
             .remove(0);
-        let probed = probe(found).unwrap();
+        let front = front_matter(&found).unwrap();
+        let probed = probe(found, front).unwrap();
         assert_eq!(probed.title, "A");
         assert_eq!(probed.captions.len(), 1);
         assert!(probed.poster.is_none());
-        assert_eq!(probed.warnings.len(), 2, "{:?}", probed.warnings);
+        assert_eq!(probed.warnings.len(), 3, "{:?}", probed.warnings);
+        assert_eq!(probed.kind, Kind::Download);
+        assert!(probed.note.is_some());
     }
 
     #[test]
@@ -286,7 +464,7 @@ mod tests {
             .unwrap()
             .releases
             .remove(0);
-        let error = probe(found).unwrap_err().to_string();
+        let error = front_matter(&found).unwrap_err().to_string();
         assert!(error.contains("a.md:2:9"), "{error}");
     }
 }

@@ -1,27 +1,42 @@
 //! One run: the clips folder as it is now → `out/` as it should be. The same run serves `build`,
-//! `watch` and `up`; what is unchanged costs a `stat` and no read.
+//! `watch` and `up`; what is unchanged costs a few `stat`s and no read.
 //!
-//! Order: library, torrents, state, catalog, pages; then what is stale goes. A kill anywhere leaves
-//! pages whose every link works, and loses nothing that was published.
+//! [`look`] gathers what there is and has [`crate::plan`] decide, [`release`] brings one release from its
+//! files to its pages, [`commit`] writes: library, torrents, state, catalog, pages; then what is stale goes.
+//! A kill anywhere leaves pages whose every link works, and loses nothing that was published.
 
-use crate::channel::Channel;
+mod commit;
+mod look;
+mod preview;
+mod release;
+
+pub use preview::{Action, Preview};
+
+use crate::derive::{Derived, Job, Tools};
 use crate::error::{PublishError, ReleaseError};
-use crate::folder::{self, FoundRelease};
+use crate::folder::FoundRelease;
+use crate::front_matter::FrontMatter;
+use crate::ledger::{Entry, Hold};
 use crate::page::Renderer;
-use crate::page::view::{ReleaseView, SiteView};
-use crate::plan::{Current, plan};
-use crate::present::{self, PageFile};
-use crate::probe::{ProbedRelease, probe};
-use crate::report::Reporter;
-use crate::seal::{Addresses, SealedRelease, reseal, seal};
+use crate::plan::{Change, Step};
+use crate::probe;
+use crate::report::{Reporter, one_line};
+use crate::sign::Signer;
 use crate::site::Out;
-use crate::{hash, prepare, slug};
+use crate::slug::Slugs;
+use commit::Batches;
 use jiff::Timestamp;
-use metainfo::catalog::{Catalog, CatalogRelease};
-use metainfo::state::{SourceRecord, State, StateRelease, StateTorrent, Status};
+use look::Look;
+use release::{Made, Refused};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long releases are made before what is done is published: in a folder of a hundred films the first ones
+/// don't wait for the last.
+const PORTION: Duration = Duration::from_secs(20);
 
 /// Publishes one clips folder into one `out/`, as often as asked.
 pub struct Publisher {
@@ -29,29 +44,94 @@ pub struct Publisher {
     out: Out,
     bound: Option<String>,
     renderer: Renderer,
+    /// None for those who only look.
+    signer: Option<Signer>,
+    derived: Arc<Derived>,
+    tools: String,
     reporter: Reporter,
     told: BTreeSet<String>,
 }
 
+/// How a run goes about it.
+pub struct Options<'a> {
+    /// Releases may go even where more than half of them are gone at once.
+    pub allow_removals: bool,
+    /// Nobody will look again soon: what is not ready is a problem.
+    pub once: bool,
+    /// Whether what was found may be published now, or why it has to wait. Without one: nobody writes to
+    /// it, and its container is whole.
+    pub ready: Option<Ready<'a>>,
+}
+
+/// Says whether a release may be published now, or why it has to wait.
+pub type Ready<'a> = &'a mut dyn FnMut(&FoundRelease) -> Result<(), String>;
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self {
+            allow_removals: false,
+            once: true,
+            ready: None,
+        }
+    }
+}
+
 /// What a run did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Summary {
     /// Releases with a page now.
     pub releases: usize,
-    /// Torrents that are new or changed.
+    /// Releases with a torrent that is new or changed.
     pub published: usize,
+    /// Releases that have another name than before.
+    pub renamed: usize,
     /// Releases whose page went away.
     pub removed: usize,
     /// Releases that could not be published.
     pub problems: usize,
     /// Files of the site that were written.
     pub written: usize,
+    /// Releases that are not ready to be published, and why.
+    pub waiting: Vec<Waiting>,
+    /// When there is something to do without anybody changing anything: a date comes, a grace is over.
+    pub next: Option<Timestamp>,
+    /// What is to be made behind publication.
+    pub jobs: Vec<Job>,
 }
 
-/// A release on its way into catalog and pages.
-struct Entry {
-    view: ReleaseView,
-    catalog: CatalogRelease,
+/// A release that is not ready to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its file or folder in the clips folder.
+    pub source: String,
+    /// Why it waits.
+    pub why: String,
+}
+
+/// A release that is to be made.
+struct Work {
+    found: FoundRelease,
+    fingerprint: u64,
+    front: FrontMatter,
+    slug: String,
+    /// The name it had in the last run, where that was another.
+    renamed_from: Option<String>,
+    why: &'static str,
+}
+
+/// What a pass over the folder found out and did.
+#[derive(Default)]
+struct Pass {
+    /// What the ledger says afterwards.
+    entries: BTreeMap<String, Entry>,
+    /// Sources that stay as they were.
+    kept: BTreeSet<String>,
+    problems: BTreeMap<String, ReleaseError>,
+    waiting: Vec<Waiting>,
+    made: Vec<Made>,
+    told: BTreeSet<String>,
+    /// There was more to do than fits into one portion.
+    more: bool,
 }
 
 impl Publisher {
@@ -63,453 +143,450 @@ impl Publisher {
         bound: Option<String>,
         reporter: Reporter,
     ) -> Result<Self, PublishError> {
-        if !clips.is_dir() {
-            let source = std::io::ErrorKind::NotADirectory.into();
-            return Err(PublishError::Folder {
-                doing: "read the clips folder",
-                path: clips.to_owned(),
-                source,
-            });
-        }
+        look::check_folder(clips)?;
         let out = Out::open(out)?;
+        let signer = Signer::load_or_make(&reporter)?;
+        Self::with(clips, out, bound, Some(signer), Tools::find(), reporter)
+    }
+
+    fn with(
+        clips: &Path,
+        out: Out,
+        bound: Option<String>,
+        signer: Option<Signer>,
+        tools: Tools,
+        reporter: Reporter,
+    ) -> Result<Self, PublishError> {
         Ok(Self {
             clips: clips.to_owned(),
-            out,
             bound,
             renderer: Renderer::new()?,
+            signer,
+            tools: format!("{tools:?}"),
+            derived: Arc::new(Derived::open(&out.derived(), tools)),
+            out,
             reporter,
             told: BTreeSet::new(),
         })
     }
 
+    /// The cache of what is made behind publication.
+    pub fn derived(&self) -> Arc<Derived> {
+        Arc::clone(&self.derived)
+    }
+
     /// Brings `out/` in step with the clips folder.
-    pub fn run(&mut self, now: Timestamp) -> Result<Summary, PublishError> {
-        let channel = Channel::read(&self.clips)?;
-        let addresses = Addresses {
-            torrent: channel.seeder_url.clone().or_else(|| self.bound.clone()),
-            page: channel.seeder_url.clone(),
+    pub fn run(
+        &mut self,
+        now: Timestamp,
+        mut options: Options<'_>,
+    ) -> Result<Summary, PublishError> {
+        let mut total = Summary::default();
+        loop {
+            let (summary, more) = self.pass(now, &mut options)?;
+            total = Summary {
+                published: total.published + summary.published,
+                renamed: total.renamed + summary.renamed,
+                removed: total.removed + summary.removed,
+                written: total.written + summary.written,
+                ..summary
+            };
+            if !more {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// One portion of a run, and whether there is more to do.
+    fn pass(
+        &mut self,
+        now: Timestamp,
+        options: &mut Options<'_>,
+    ) -> Result<(Summary, bool), PublishError> {
+        let Some(mut look) = Look::at(self, now, options.allow_removals)? else {
+            return self.nothing_to_see();
         };
-        let state = self.out.read_state()?;
-        let previous = self.out.read_catalog()?;
-        let reserved: Vec<&str> = channel.logo.as_deref().into_iter().collect();
-        let listing = folder::list(&self.clips, &reserved)?;
-        let mut problems: BTreeMap<String, ReleaseError> = listing.problems.into_iter().collect();
+        let mut pass = Pass::of(&mut look);
+        self.tell_listing(&look, &mut pass);
+        let work = self.choose(&look, &mut pass, now, options);
+        let site = self
+            .renderer
+            .site(look.channel_view.clone(), look::GENERATOR);
+        let mut batches = Batches::default();
+        self.make_all(work, &look, &site, &mut batches, &mut pass, now)?;
+        for (source, error) in &pass.problems {
+            tell(
+                &mut pass.told,
+                &self.told,
+                &self.reporter,
+                ("error", source, &error.to_string()),
+            );
+        }
+        self.told = std::mem::take(&mut pass.told);
+        let more = pass.more;
+        let summary = self.commit(look, &site, batches, pass, now)?;
+        Ok((summary, more))
+    }
+
+    /// The clips folder is gone, or empties at once: what is published stays.
+    fn nothing_to_see(&mut self) -> Result<(Summary, bool), PublishError> {
+        let ledger = self.out.read_ledger();
+        let shown = ledger
+            .releases
+            .values()
+            .filter(|entry| entry.shown.is_some());
+        let releases = shown.count();
         let mut told = BTreeSet::new();
-        for orphan in &listing.orphans {
+        let message = format!(
+            "{} is not there, or is empty at once; all that is published stays. Bring it back, or unpublish with \
+             --allow-removals",
+            self.clips.display()
+        );
+        tell(
+            &mut told,
+            &self.told,
+            &self.reporter,
+            ("warning", "", &message),
+        );
+        self.told = told;
+        let summary = Summary {
+            releases,
+            ..Summary::default()
+        };
+        Ok((summary, false))
+    }
+
+    fn tell_listing(&self, look: &Look, pass: &mut Pass) {
+        let mut warn = |source: &str, message: &str| {
+            let what = ("warning", source, message);
+            tell(&mut pass.told, &self.told, &self.reporter, what);
+        };
+        for orphan in &look.orphans {
             let message = format!(
                 "{}: belongs to no release (a sidecar bears its name)",
                 orphan.display()
             );
-            self.tell(&mut told, "warning", &orphan.to_string_lossy(), &message);
+            warn(&orphan.to_string_lossy(), &message);
         }
+        if let [first, ..] = look.survey.spared.as_slice() {
+            let count = look.survey.spared.len();
+            let message = format!(
+                "{first} and {} more vanished from {} at once: more than half of all, so they stay published. Bring \
+                 them back, or unpublish them with --allow-removals",
+                count - 1,
+                self.clips.display()
+            );
+            warn(first, &message);
+        }
+    }
 
-        let mut probed = Vec::new();
-        for found in listing.releases {
-            let source = found.source.clone();
-            match probe(found) {
-                Ok(release) if release.front.draft => {}
-                Ok(release) => {
-                    for warning in &release.warnings {
-                        self.tell(&mut told, "warning", &source, warning);
+    /// Sorts out what is as it was, what waits and what can't be, and names the rest.
+    fn choose(
+        &self,
+        look: &Look,
+        pass: &mut Pass,
+        now: Timestamp,
+        options: &mut Options<'_>,
+    ) -> Vec<Work> {
+        let mut slugs = Slugs::of(&look.state);
+        let mut chosen = Vec::new();
+        for ((found, fingerprint), step) in look.found.iter().zip(&look.survey.steps) {
+            let source = &found.source;
+            let (why, renamed_from) = match step {
+                Step::Unchanged => {
+                    pass.keep(source, look);
+                    continue;
+                }
+                Step::Withdrawn => {
+                    self.tell_withdrawn(source, pass);
+                    let mut entry = look.ledger.releases.get(source).cloned();
+                    if let Some(entry) = &mut entry {
+                        entry.shown = None;
                     }
-                    probed.push(release);
+                    pass.entries
+                        .extend(entry.map(|entry| (source.clone(), entry)));
+                    continue;
                 }
-                Err(error) => {
-                    problems.insert(source, error);
+                Step::New => ("it is new", None),
+                Step::Changed(change) => (change.reason(), None),
+                Step::Renamed { from } => {
+                    slugs.rename(from, source);
+                    ("it has another name", Some(from.clone()))
                 }
-            }
-        }
-        let mut sealed = Vec::new();
-        for (slug, release) in with_slugs(probed, &state, &mut problems) {
-            let source = release.found.source.clone();
-            match self.make(release, sealed.len(), &state, &channel, &addresses) {
-                Ok(release) => sealed.push((slug, release)),
-                Err(error) => {
-                    problems.insert(source, error);
-                }
-            }
-        }
-        for (source, error) in &problems {
-            self.tell(&mut told, "error", source, &error.to_string());
-        }
-        self.told = told;
-
-        let published = |sealed: &SealedRelease| published(sealed, &state, now);
-        let current: Vec<Current> = sealed
-            .iter()
-            .map(|(slug, release)| current(slug, release, published(release)))
-            .collect();
-        let kept: BTreeSet<String> = problems.keys().cloned().collect();
-        let grace_s = i64::try_from(channel.grace.as_secs()).unwrap_or(i64::MAX);
-        let next = plan(&state, &current, &kept, now.as_second(), grace_s);
-
-        let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        let mut entries = Vec::new();
-        for (slug, release) in &sealed {
-            let (view, beside) =
-                present::release_view(release, slug, published(release), &channel, &addresses);
-            let catalog = present::catalog_release(release, &view);
-            files.extend(
-                beside
-                    .into_iter()
-                    .map(|PageFile { path, bytes }| (path, bytes)),
-            );
-            files.insert(
-                present::torrent_path(&release.id),
-                release.torrent_bytes.clone(),
-            );
-            entries.push(Entry { view, catalog });
-        }
-        let kept_files = self.keep_entries(&state, &kept, previous.as_ref(), &mut entries);
-        entries.sort_by(|a, b| {
-            (&b.view.published, &a.view.slug).cmp(&(&a.view.published, &b.view.slug))
-        });
-        if let Some(logo) = channel.logo.as_deref() {
-            match std::fs::read(self.clips.join(logo)) {
-                Ok(bytes) => {
-                    files.insert(logo.to_owned(), bytes);
-                }
-                Err(error) => self.reporter.problem(
-                    "warning",
-                    logo,
-                    &format!("the logo `{logo}`: {error}; left out"),
-                ),
-            }
-        }
-        let catalog = Catalog {
-            version: metainfo::state::VERSION,
-            serial: 0,
-            channel: present::catalog_channel(&channel),
-            releases: entries
-                .iter()
-                .filter(|entry| !entry.view.unlisted)
-                .map(|entry| entry.catalog.clone())
-                .collect(),
-        };
-        let catalog = catalog.following(previous.as_ref());
-        let mut channel_view = present::channel_view(&channel, &addresses);
-        if !channel
-            .logo
-            .as_ref()
-            .is_some_and(|logo| files.contains_key(logo))
-        {
-            channel_view.logo = None;
-        }
-        let site = SiteView {
-            channel: channel_view,
-            releases: entries.into_iter().map(|entry| entry.view).collect(),
-            generator: concat!("Groundswell ", env!("CARGO_PKG_VERSION")).into(),
-        };
-        let pages = self.renderer.render(&site)?;
-        files.extend(pages.into_iter().map(|page| (page.path, page.bytes)));
-
-        let mut summary = self.write(&files, &kept_files, &next, &catalog)?;
-        self.save_views(&site.releases)?;
-        summary.releases = site.releases.len();
-        summary.published = sealed
-            .iter()
-            .filter(|(_, release)| !release.unchanged)
-            .count();
-        summary.problems = problems.len();
-        let shown: BTreeSet<&str> = site
-            .releases
-            .iter()
-            .map(|view| view.slug.as_str())
-            .collect();
-        let had_page = |old: &&StateRelease| !old.torrents.is_empty();
-        summary.removed = state
-            .releases
-            .iter()
-            .filter(had_page)
-            .filter(|old| !shown.contains(old.slug.as_str()))
-            .count();
-        for (slug, release) in sealed.iter().filter(|(_, release)| !release.unchanged) {
-            let title = &release.probed.title;
-            self.reporter.line(&format!(
-                "  published  {}  r/{slug}/",
-                crate::report::one_line(title)
-            ));
-            self.reporter.event(|| json!({
-                "event": "published", "slug": slug, "title": title, "id": release.id, "page": format!("r/{slug}/"),
-            }));
-        }
-        Ok(summary)
-    }
-
-    /// ProbedRelease → SealedRelease, by the short way where nothing changed.
-    fn make(
-        &self,
-        probed: ProbedRelease,
-        number: usize,
-        state: &State,
-        channel: &Channel,
-        addresses: &Addresses,
-    ) -> Result<SealedRelease, ReleaseError> {
-        let layout = prepare::layout(&probed, channel)?;
-        if let Some(sealed) = reseal(&probed, &layout, state, channel, addresses, self.out.root()) {
-            return Ok(sealed);
-        }
-        let prepared = prepare::prepare(probed, layout, channel, &self.out.incoming(), number)?;
-        let hashed = hash::hash(prepared, &self.reporter)?;
-        seal(hashed, channel, addresses, &self.out.library())
-    }
-
-    /// Writes everything in the order that a kill can't harm, then removes what is stale.
-    fn write(
-        &self,
-        files: &BTreeMap<String, Vec<u8>>,
-        kept: &BTreeSet<String>,
-        next: &State,
-        catalog: &Catalog,
-    ) -> Result<Summary, PublishError> {
-        let mut all: BTreeSet<String> = files.keys().cloned().collect();
-        all.extend(kept.iter().cloned());
-        all.insert("catalog.json".to_owned());
-        all.extend(
-            next.torrents
-                .iter()
-                .filter(|t| t.status.is_seeded())
-                .map(|t| present::torrent_path(&t.id)),
-        );
-        self.out.claim(&all)?;
-        let mut summary = Summary::default();
-        let mut write = |path: &str, bytes: &[u8]| -> Result<(), PublishError> {
-            summary.written += usize::from(self.out.write_site(path, bytes)?);
-            Ok(())
-        };
-        // Pages link to what stands before them here, and the index to pages.
-        let rank = |path: &str| match path {
-            path if path.starts_with("t/") => 0,
-            path if !path.ends_with(".html") && !path.ends_with(".xml") => 2,
-            path if path.starts_with("r/") => 3,
-            _ => 4,
-        };
-        for (path, bytes) in files.iter().filter(|(path, _)| rank(path) == 0) {
-            write(path, bytes)?;
-        }
-        self.out.write_state(next)?;
-        write("catalog.json", &catalog.to_bytes())?;
-        for wanted in 2..=4 {
-            for (path, bytes) in files.iter().filter(|(path, _)| rank(path) == wanted) {
-                write(path, bytes)?;
-            }
-        }
-        self.out.keep_only(&all)?;
-        let seeded: BTreeSet<&str> = next
-            .torrents
-            .iter()
-            .filter(|torrent| torrent.status.is_seeded())
-            .map(|torrent| torrent.id.as_str())
-            .collect();
-        self.out.keep_library(&seeded)?;
-        Ok(summary)
-    }
-
-    /// What was published of a release that can't be published now stays as it was: its page, its place
-    /// in index and catalog. Gives the files that must not be taken for stale.
-    fn keep_entries(
-        &self,
-        state: &State,
-        kept: &BTreeSet<String>,
-        previous: Option<&Catalog>,
-        entries: &mut Vec<Entry>,
-    ) -> BTreeSet<String> {
-        let mut files = BTreeSet::new();
-        for release in state
-            .releases
-            .iter()
-            .filter(|release| kept.contains(&release.source))
-        {
-            let taken = entries.iter().any(|entry| entry.view.slug == release.slug);
-            let view = std::fs::read(self.view_path(&release.slug)).ok();
-            let view = view.and_then(|bytes| serde_json::from_slice::<ReleaseView>(&bytes).ok());
-            let Some(view) = view.filter(|_| !taken && !release.torrents.is_empty()) else {
-                continue;
             };
-            let listed = previous
-                .and_then(|catalog| catalog.releases.iter().find(|old| old.slug == release.slug));
-            let catalog = listed.cloned().unwrap_or_else(|| CatalogRelease {
-                slug: view.slug.clone(),
-                kind: view.kind.clone(),
-                title: view.title.clone(),
-                published: view.published.clone(),
-                page: format!("r/{}/", view.slug),
-                renditions: Vec::new(),
+            let known_as = renamed_from.as_ref().unwrap_or(source);
+            if let ([only], true) = (found.files.as_slice(), options.once)
+                && only.stat.bytes == 0
+            {
+                let error = ReleaseError::Empty(only.location.clone());
+                pass.problems.insert(source.clone(), error);
+                pass.keep(known_as, look);
+                continue;
+            }
+            let payload_is_known = !matches!(step, Step::New | Step::Changed(Change::Payload));
+            if let Err(why) = ready(options, found, payload_is_known) {
+                pass.keep(known_as, look);
+                if options.once {
+                    let path = self.clips.join(source);
+                    let error = ReleaseError::NotReady { path, why };
+                    pass.problems.insert(source.clone(), error);
+                } else {
+                    pass.waiting.push(Waiting {
+                        source: source.clone(),
+                        why,
+                    });
+                }
+                continue;
+            }
+            let front = match probe::front_matter(found) {
+                Ok(front) => front,
+                Err(error) => {
+                    pass.keep(known_as, look);
+                    pass.problems.insert(source.clone(), error);
+                    continue;
+                }
+            };
+            let hold = match front.publish_at {
+                _ if front.draft => Some(Hold::Draft),
+                Some(date) if date > now => Some(Hold::Until(date)),
+                _ => None,
+            };
+            if let Some(hold) = hold {
+                pass.hold(found, *fingerprint, hold, known_as, look);
+                continue;
+            }
+            if let Some(slug) = &front.slug {
+                slugs.reserve(slug, source);
+            }
+            chosen.push(Work {
+                found: found.clone(),
+                fingerprint: *fingerprint,
+                front,
+                slug: String::new(),
+                renamed_from,
+                why,
             });
-            files.insert(view.poster.url.clone());
-            files.extend(view.chapters_url.clone());
-            files.extend(view.captions.iter().map(|caption| caption.url.clone()));
-            entries.push(Entry { view, catalog });
         }
-        files
+        let mut named = Vec::with_capacity(chosen.len());
+        for mut work in chosen {
+            match self.name(&mut slugs, &work, look) {
+                Ok(slug) => {
+                    work.slug = slug;
+                    named.push(work);
+                }
+                Err(error) => {
+                    pass.keep(work.known_as(), look);
+                    pass.problems.insert(work.found.source, error);
+                }
+            }
+        }
+        // What is quickly done is not kept waiting by what is long.
+        named.sort_by_key(|work| {
+            work.found
+                .files
+                .iter()
+                .map(|file| file.stat.bytes)
+                .sum::<u64>()
+        });
+        named
     }
 
-    fn view_path(&self, slug: &str) -> PathBuf {
-        self.out.root().join("views").join(format!("{slug}.json"))
+    fn tell_withdrawn(&self, source: &str, pass: &mut Pass) {
+        let message = format!(
+            "{}: withdrawn, and not published. Remove it, or publish it again with `publisher withdraw --undo`",
+            self.clips.join(source).display()
+        );
+        let what = ("warning", source, message.as_str());
+        tell(&mut pass.told, &self.told, &self.reporter, what);
     }
 
-    /// Remembers what pages showed, for a run in which a release can't be read.
-    fn save_views(&self, views: &[ReleaseView]) -> Result<(), PublishError> {
-        let mut names = BTreeSet::new();
-        for view in views {
-            let bytes = serde_json::to_vec(view).expect("a view always serialises");
-            let path = self.view_path(&view.slug);
-            store::write_if_changed(&path, &bytes)?;
-            names.extend(path.file_name().map(std::ffi::OsStr::to_owned));
+    fn name(&self, slugs: &mut Slugs, work: &Work, look: &Look) -> Result<String, ReleaseError> {
+        let source = &work.found.source;
+        let is_file = work.found.files.iter().any(|file| file.path.is_empty());
+        let plain = if is_file {
+            crate::prepare::stem(source)
+        } else {
+            source
+        };
+        // Another name is another place, unless the publisher holds on to the old one.
+        let had = match &work.renamed_from {
+            Some(_) => None,
+            None => look.release(source).map(|release| release.slug.as_str()),
+        };
+        slugs
+            .give(source, work.front.slug.as_deref(), had, plain)
+            .map_err(|other| ReleaseError::SlugTaken {
+                path: self.clips.join(source),
+                slug: work.front.slug.clone().unwrap_or_default(),
+                other,
+            })
+    }
+
+    /// Makes one release after the other, and stages what is written of each.
+    fn make_all(
+        &self,
+        work: Vec<Work>,
+        look: &Look,
+        site: &crate::page::Site<'_>,
+        batches: &mut Batches,
+        pass: &mut Pass,
+        now: Timestamp,
+    ) -> Result<(), PublishError> {
+        let started = Instant::now();
+        if !work.is_empty() {
+            self.out.mark()?;
         }
-        let folder = self.out.root().join("views");
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            if !names.contains(&entry.file_name()) {
-                // What stays here by mistake is never shown: only releases in the state are.
-                let _ = std::fs::remove_file(entry.path());
+        let kept = pass.entries.values().map(|entry| &entry.slug);
+        let live: BTreeSet<String> = work
+            .iter()
+            .map(|work| &work.slug)
+            .chain(kept)
+            .cloned()
+            .collect();
+        for work in work {
+            if started.elapsed() > PORTION && !pass.made.is_empty() {
+                pass.keep(work.known_as(), look);
+                pass.more = true;
+                continue;
+            }
+            let source = work.found.source.clone();
+            let known_as = work.known_as().to_owned();
+            self.reporter.reason(&source, work.why);
+            let maker = release::Maker {
+                publisher: self,
+                look,
+                site,
+                live: &live,
+                now,
+            };
+            match maker.make(work, batches)? {
+                Ok(made) => {
+                    for warning in &made.warnings {
+                        let what = ("warning", source.as_str(), warning.as_str());
+                        tell(&mut pass.told, &self.told, &self.reporter, what);
+                    }
+                    pass.entries.insert(source, made.entry.clone());
+                    pass.made.push(made);
+                }
+                Err(Refused::Withdrawn(entry)) => {
+                    self.tell_withdrawn(&source, pass);
+                    pass.entries.insert(source, *entry);
+                }
+                Err(Refused::Problem(error)) => {
+                    pass.keep(&known_as, look);
+                    pass.problems.insert(source, error);
+                }
             }
         }
         Ok(())
     }
 
-    /// Tells something once for as long as it stays so.
-    fn tell(&self, told: &mut BTreeSet<String>, kind: &str, source: &str, message: &str) {
-        if told.insert(message.to_owned()) && !self.told.contains(message) {
-            self.reporter.problem(kind, source, message);
+    fn tell_published(&self, made: &[Made]) {
+        for made in made.iter().filter(|made| !made.unchanged) {
+            let (slug, title) = (&made.current.slug, &made.title);
+            self.reporter
+                .line(&format!("  published  {}  r/{slug}/", one_line(title)));
+            self.reporter.event(|| {
+                json!({
+                    "event": "published", "slug": slug, "title": title, "page": format!("r/{slug}/"),
+                    "id": made.current.torrents.first().map(|torrent| &torrent.id),
+                })
+            });
         }
     }
 }
 
-/// Gives every release its slug: what the publisher wrote, else what it had, else its name made safe.
-fn with_slugs(
-    probed: Vec<ProbedRelease>,
-    state: &State,
-    problems: &mut BTreeMap<String, ReleaseError>,
-) -> Vec<(String, ProbedRelease)> {
-    let remembered = |found: &FoundRelease| {
-        state
-            .releases
-            .iter()
-            .find(|release| release.source == found.source)
-            .map(|release| release.slug.clone())
-    };
-    // Slugs of releases that are gone, or can't be read now, stay theirs.
-    let mut owners: BTreeMap<String, String> = state
-        .releases
-        .iter()
-        .map(|release| (release.slug.clone(), release.source.clone()))
-        .collect();
-    for release in &probed {
-        if let Some(slug) = &release.front.slug {
-            owners
-                .entry(slug.clone())
-                .or_insert_with(|| release.found.source.clone());
-        }
+impl Work {
+    /// The name under which the last run knew it.
+    fn known_as(&self) -> &str {
+        self.renamed_from.as_ref().unwrap_or(&self.found.source)
     }
-    let mut given = Vec::new();
-    for release in probed {
-        let source = release.found.source.clone();
-        let wanted = release.front.slug.clone();
-        let slug = match wanted.or_else(|| remembered(&release.found)) {
-            Some(slug) => slug,
-            None => {
-                let taken: BTreeSet<String> = owners.keys().cloned().collect();
-                let name = if release
-                    .found
-                    .files
-                    .first()
-                    .is_some_and(|file| file.path.is_empty())
-                {
-                    source
-                        .rsplit_once('.')
-                        .map_or(source.as_str(), |(stem, _)| stem)
-                } else {
-                    source.as_str()
-                };
-                slug::distinct(&slug::of(name), &taken)
-            }
+}
+
+impl Pass {
+    /// What stays as it was whatever else is done: what can't be published as it lies there, and what is
+    /// spared.
+    fn of(look: &mut Look) -> Self {
+        let mut pass = Self {
+            problems: std::mem::take(&mut look.refused),
+            ..Self::default()
         };
-        match owners.get(&slug) {
-            Some(owner) if *owner != source => {
-                let path = PathBuf::from(&source);
-                problems.insert(
-                    source,
-                    ReleaseError::SlugTaken {
-                        path,
-                        slug,
-                        other: owner.clone(),
-                    },
-                );
-            }
-            _ => {
-                owners.insert(slug.clone(), source);
-                given.push((slug, release));
-            }
+        let sources: Vec<String> = pass.problems.keys().cloned().collect();
+        for source in sources.iter().chain(&look.survey.spared) {
+            pass.keep(source, look);
+        }
+        pass
+    }
+
+    /// Leaves a release as it was.
+    fn keep(&mut self, source: &str, look: &Look) {
+        self.kept.insert(source.to_owned());
+        self.keep_entry(source, look);
+    }
+
+    fn keep_entry(&mut self, source: &str, look: &Look) {
+        if let Some(entry) = look.ledger.releases.get(source) {
+            self.entries.insert(source.to_owned(), entry.clone());
         }
     }
-    given
-}
 
-/// The publisher's date, else when it was first published here, else when its newest file was written.
-fn published(sealed: &SealedRelease, state: &State, now: Timestamp) -> Timestamp {
-    let source = &sealed.probed.found.source;
-    let remembered = || {
-        let release = state
-            .releases
-            .iter()
-            .find(|release| release.source == *source)?;
-        release.first_published.parse().ok()
-    };
-    let written = || {
-        let newest = sealed
-            .probed
-            .found
-            .files
-            .iter()
-            .map(|file| file.stat.mtime_ns)
-            .max()?;
-        Timestamp::from_second(newest / 1_000_000_000).ok()
-    };
-    sealed
-        .probed
-        .front
-        .published
-        .or_else(remembered)
-        .or_else(written)
-        .unwrap_or(now)
-}
-
-fn current(slug: &str, sealed: &SealedRelease, published: Timestamp) -> Current {
-    let found = &sealed.probed.found;
-    let status = if sealed.probed.front.unlisted {
-        Status::Unlisted
-    } else {
-        Status::Public
-    };
-    let torrent = StateTorrent {
-        id: sealed.id.clone(),
-        slug: slug.to_owned(),
-        title: sealed.probed.title.clone(),
-        status,
-        until: None,
-        torrent: format!("site/{}", present::torrent_path(&sealed.id)),
-        data: format!("library/{}", sealed.id),
-        info_hash_v1: sealed.torrent.info.info_hash_v1(),
-        info_hash_v2: sealed.torrent.info.info_hash_v2(),
-        files: sealed.files.clone(),
-    };
-    Current {
-        slug: slug.to_owned(),
-        source: found.source.clone(),
-        first_published: published.to_string(),
-        sources: found
-            .files
-            .iter()
-            .map(|file| {
-                // Linking into the library moved the change time, and nothing else.
-                let now = store::stat_record(&file.location).ok();
-                let now = now.filter(|now| now.same_content(&file.stat));
-                SourceRecord {
-                    path: file.path.join("/"),
-                    stat: now.unwrap_or(file.stat),
-                }
-            })
-            .collect(),
-        torrents: vec![torrent],
+    /// Leaves a release for a later day. A draft is not shown any more; what has a date to come is shown as
+    /// it was.
+    fn hold(
+        &mut self,
+        found: &FoundRelease,
+        fingerprint: u64,
+        hold: Hold,
+        known_as: &str,
+        look: &Look,
+    ) {
+        let before = look.ledger.releases.get(known_as);
+        let shown = before.and_then(|entry| entry.shown.clone());
+        let shown = shown.filter(|_| hold != Hold::Draft);
+        if shown.is_some() {
+            self.kept.insert(known_as.to_owned());
+        }
+        let slug = before.map(|entry| entry.slug.clone()).unwrap_or_default();
+        let entry = Entry {
+            fingerprint,
+            slug,
+            hold: Some(hold),
+            shown,
+        };
+        // What is still shown keeps the name under which it is, until it is published under the new one.
+        let source = if entry.shown.is_some() {
+            known_as
+        } else {
+            &found.source
+        };
+        self.entries.insert(source.to_owned(), entry);
     }
 }
+
+/// Whether a release may be published now, or why not.
+fn ready(
+    options: &mut Options<'_>,
+    found: &FoundRelease,
+    payload_is_known: bool,
+) -> Result<(), String> {
+    match &mut options.ready {
+        Some(ready) => ready(found),
+        None if payload_is_known => Ok(()),
+        None => crate::watch::at_rest(found),
+    }
+}
+
+/// Tells something once for as long as it stays so.
+fn tell(
+    told: &mut BTreeSet<String>,
+    before: &BTreeSet<String>,
+    reporter: &Reporter,
+    (kind, source, message): (&str, &str, &str),
+) {
+    if told.insert(message.to_owned()) && !before.contains(message) {
+        reporter.problem(kind, source, message);
+    }
+}
+
+#[cfg(test)]
+mod tests;

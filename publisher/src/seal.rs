@@ -1,15 +1,16 @@
-//! HashedRelease → SealedRelease: the info dictionary is made, the payload gets its final place, and
+//! HashedRendition → SealedRelease: the info dictionary is made, the payload gets its final place, and
 //! the torrent its trackers and web seeds. A release that is as it was is sealed from what the last run
 //! left, without reading it again.
 
 use crate::channel::Channel;
 use crate::error::ReleaseError;
-use crate::hash::HashedRelease;
-use crate::probe::ProbedRelease;
-use metainfo::state::{State, StateFile, StateTorrent};
-use metainfo::{Format, Info, Layout, Magnet, MerkleHash, Torrent};
+use crate::hash::HashedRendition;
+use crate::prepare::{Payload, PreparedRendition};
+use crate::probe::{MediaFile, ProbedRelease};
+use media::Media;
+use metainfo::state::{StatRecord, StateFile, StateTorrent};
+use metainfo::{Format, Info, Layout, Magnet, Torrent};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What may stand in a URL's path segment as it is.
@@ -34,7 +35,20 @@ pub struct Addresses {
 pub struct SealedRelease {
     /// What is known of it.
     pub probed: ProbedRelease,
-    /// Its torrent, trackers and web seeds included.
+    /// Its torrents: the publisher's own file first, then the others, the tallest first.
+    pub renditions: Vec<SealedRendition>,
+    /// Whether every one is sealed from the last run.
+    pub unchanged: bool,
+}
+
+/// One torrent of a release.
+#[derive(Debug, Clone)]
+pub struct SealedRendition {
+    /// `source`, `720p` …
+    pub name: String,
+    /// What its file is, where it is one media file.
+    pub media: Option<Media>,
+    /// The torrent, trackers and web seeds included.
     pub torrent: Torrent,
     /// The bytes of its torrent file.
     pub torrent_bytes: Vec<u8>,
@@ -42,36 +56,44 @@ pub struct SealedRelease {
     pub id: String,
     /// Its payload files, pads left out.
     pub files: Vec<StateFile>,
+    /// What its payload was made from, in the order of the payload's files.
+    pub made_from: Vec<StatRecord>,
     /// Whether it is sealed from the last run.
     pub unchanged: bool,
 }
 
 /// Makes the torrent and gives the payload its place in the library.
 pub fn seal(
-    hashed: HashedRelease,
+    hashed: HashedRendition,
+    media: Option<Media>,
     channel: &Channel,
     addresses: &Addresses,
     library: &Path,
-) -> Result<SealedRelease, ReleaseError> {
-    let HashedRelease { prepared, hashed } = hashed;
-    let info = Info::make(&prepared.layout, &hashed.hashes, false, None);
+) -> Result<SealedRendition, ReleaseError> {
+    let HashedRendition { prepared, hashed } = hashed;
+    let PreparedRendition {
+        payload,
+        layout,
+        media: rewritten,
+        staged,
+    } = prepared;
+    payload.check_unchanged()?;
+    let info = Info::make(&layout, &hashed.hashes, false, None);
     let target = library.join(info.id());
-    prepared
-        .staged
+    staged
         .keep_as(&target)
         .map_err(|source| ReleaseError::Library {
-            path: prepared.probed.found.source.clone().into(),
+            path: payload.name.clone().into(),
             library: target.clone(),
             source,
         })?;
-    let files = prepared
-        .layout
+    let files = layout
         .files()
         .iter()
         .zip(&hashed.hashes.roots)
         .filter(|(file, _)| !file.pad)
         .map(|(file, root)| {
-            let path = prepared.layout.stored_path(file);
+            let path = layout.stored_path(file);
             // By path and not from the pass: where the library had these bytes already, its file stays.
             let stat = store::stat_record(&target.join(&path)).ok();
             StateFile {
@@ -82,101 +104,107 @@ pub fn seal(
             }
         })
         .collect();
-    let layers = if info.format().has_v2() {
-        hashed.hashes.piece_layers
-    } else {
-        BTreeMap::new()
-    };
-    Ok(finish(
-        prepared.probed,
-        info,
-        layers,
+    let mut torrent = Torrent::new(info);
+    if torrent.info.format().has_v2() {
+        torrent.piece_layers = hashed.hashes.piece_layers;
+    }
+    let sealed = SealedRendition {
+        name: payload.rendition.clone(),
+        media: rewritten.or(media),
+        id: torrent.info.id(),
+        torrent,
+        torrent_bytes: Vec::new(),
         files,
-        channel,
-        addresses,
-        false,
-    ))
+        made_from: payload.files.iter().map(|file| file.stat).collect(),
+        unchanged: false,
+    };
+    Ok(sealed.addressed(channel, addresses))
 }
 
-/// Seals a release from the last run: its sources, its library files and the channel's format are as
-/// they were, and its torrent file is whole.
+/// Seals a payload from the last run, when its torrent there (`recorded`) is whole and the channel would make
+/// the same one again. The caller knows that the payload's files are as they were. The torrent's name may be
+/// another: a renamed release keeps its torrent.
 pub fn reseal(
-    probed: &ProbedRelease,
-    layout: &Layout,
-    state: &State,
+    payload: &Payload,
+    media: Option<Media>,
+    recorded: &StateTorrent,
     channel: &Channel,
     addresses: &Addresses,
     out: &Path,
-) -> Option<SealedRelease> {
-    let release = state
-        .releases
-        .iter()
-        .find(|release| release.source == probed.found.source)?;
-    let sources = &probed.found.files;
-    let same = release.sources.len() == sources.len()
-        && release.sources.iter().zip(sources).all(|(record, file)| {
-            record.path == file.path.join("/") && record.stat.same_content(&file.stat)
-        });
-    if !same {
+) -> Option<SealedRendition> {
+    if !is_whole(recorded, out) {
         return None;
     }
-    let recorded = release
-        .torrents
-        .iter()
-        .find_map(|id| state.torrents.iter().find(|torrent| torrent.id == *id))?;
     let bytes = std::fs::read(out.join(&recorded.torrent)).ok()?;
     let torrent = Torrent::parse(&bytes).ok()?;
-    let fits = Layout::of(&torrent.info).is_for(layout) && torrent.info.id() == recorded.id;
-    if !fits || !library_is_whole(recorded, out) {
+    let mut media = media;
+    let lengths: Vec<u64> = match (payload.rewrite, recorded.files.as_slice()) {
+        (None, _) => payload.files.iter().map(|file| file.stat.bytes).collect(),
+        (Some(_), [only]) => {
+            // What was packed anew is judged by what it became.
+            let path = out.join(&recorded.data).join(&only.path);
+            let found = media::probe(&MediaFile::open(&path).ok()?).ok()?;
+            if !matches!(media::plays(&found), media::Plays::AsIs { .. }) {
+                return None;
+            }
+            media = Some(found);
+            vec![only.bytes]
+        }
+        (Some(_), _) => return None,
+    };
+    let wanted = payload
+        .layout(torrent.info.name(), &lengths, channel)
+        .ok()?;
+    if torrent.info.id() != recorded.id || !Layout::of(&torrent.info).is_for(&wanted) {
         return None;
     }
-    let files = recorded.files.clone();
-    Some(finish(
-        probed.clone(),
-        torrent.info,
-        torrent.piece_layers,
-        files,
-        channel,
-        addresses,
-        true,
-    ))
+    let sealed = SealedRendition {
+        name: payload.rendition.clone(),
+        media,
+        id: recorded.id.clone(),
+        torrent,
+        torrent_bytes: Vec::new(),
+        files: recorded.files.clone(),
+        made_from: payload.files.iter().map(|file| file.stat).collect(),
+        unchanged: true,
+    };
+    Some(sealed.addressed(channel, addresses))
 }
 
-fn library_is_whole(recorded: &StateTorrent, out: &Path) -> bool {
+/// Whether every payload file of a torrent is what was hashed.
+pub fn is_whole(recorded: &StateTorrent, out: &Path) -> bool {
+    let data = out.join(&recorded.data);
     recorded.files.iter().all(|file| {
-        let now = store::stat_record(&out.join(&recorded.data).join(&file.path));
+        let now = store::stat_record(&data.join(&file.path));
         matches!((now, &file.stat), (Ok(now), Some(stat)) if stat.same_content(&now))
     })
 }
 
-fn finish(
-    probed: ProbedRelease,
-    info: Info,
-    piece_layers: BTreeMap<MerkleHash, Vec<MerkleHash>>,
-    files: Vec<StateFile>,
-    channel: &Channel,
-    addresses: &Addresses,
-    unchanged: bool,
-) -> SealedRelease {
-    let id = info.id();
-    let mut torrent = Torrent::new(info);
-    torrent.piece_layers = piece_layers;
-    torrent.announce = addresses
-        .torrent
-        .iter()
-        .map(|seeder| vec![format!("{seeder}announce")])
-        .collect();
-    torrent.announce.extend(channel.trackers.iter().cloned());
-    torrent.web_seeds = web_seeds(&torrent.info, channel, addresses);
-    torrent.created_by = Some(concat!("Groundswell/", env!("CARGO_PKG_VERSION")).into());
-    let torrent_bytes = torrent.to_bytes();
-    SealedRelease {
-        probed,
-        torrent,
-        torrent_bytes,
-        id,
-        files,
-        unchanged,
+impl SealedRendition {
+    /// Puts trackers and web seeds into the torrent.
+    fn addressed(mut self, channel: &Channel, addresses: &Addresses) -> Self {
+        let own = addresses
+            .torrent
+            .iter()
+            .map(|seeder| vec![format!("{seeder}announce")]);
+        let torrent = &mut self.torrent;
+        torrent.announce = own.chain(channel.trackers.iter().cloned()).collect();
+        torrent.web_seeds = web_seeds(&torrent.info, channel, addresses);
+        torrent.created_by = Some(concat!("Groundswell/", env!("CARGO_PKG_VERSION")).into());
+        self.torrent_bytes = torrent.to_bytes();
+        self
+    }
+
+    /// Its magnet link; `site` is where the torrent file lies, when that is known.
+    pub fn magnet(&self, site: Option<&str>) -> String {
+        let source = site.map(|site| format!("{site}t/{}.torrent", self.id));
+        Magnet::of(&self.torrent, source.as_deref()).to_string()
+    }
+
+    /// Where HTTP gives a file, below the site's root.
+    pub fn library_url(&self, file: &StateFile) -> String {
+        let path: Vec<String> = file.path.split('/').map(segment).collect();
+        format!("library/{}/{}", self.id, path.join("/"))
     }
 }
 
@@ -200,18 +228,4 @@ fn web_seeds(info: &Info, channel: &Channel, addresses: &Addresses) -> Vec<Strin
 /// A path component as it stands in a URL.
 pub fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
-}
-
-impl SealedRelease {
-    /// Its magnet link; `site` is where the torrent file lies, when that is known.
-    pub fn magnet(&self, site: Option<&str>) -> String {
-        let source = site.map(|site| format!("{site}t/{}.torrent", self.id));
-        Magnet::of(&self.torrent, source.as_deref()).to_string()
-    }
-
-    /// Where HTTP gives a file, below the site's root.
-    pub fn library_url(&self, file: &StateFile) -> String {
-        let path: Vec<String> = file.path.split('/').map(segment).collect();
-        format!("library/{}/{}", self.id, path.join("/"))
-    }
 }

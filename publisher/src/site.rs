@@ -1,11 +1,13 @@
-//! What lies in `out/`: its folders, the order of writing, and what is taken away. Only files that an
-//! earlier run wrote are ever removed from `site/`: what a person put there stays.
+//! What lies in `out/`: its folders, its documents, and what is taken away. Only files that an earlier run
+//! wrote are ever removed from `site/`: what a person put there stays.
 
 use crate::error::PublishError;
+use crate::ledger::Ledger;
+use crate::withdraw::Withdrawn;
 use metainfo::catalog::Catalog;
 use metainfo::state::{DocumentError, State};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -13,26 +15,25 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Out {
     root: PathBuf,
-    _lock: File,
+    _lock: Option<File>,
 }
 
-/// Every file of `site/` that is ours.
+/// Files of `site/` that a run was about to write. Where the document is there, that run did not end.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Manifest {
+struct Claims {
     files: BTreeSet<String>,
+}
+
+/// Where the clips lie that are published here: what `publisher withdraw <out>` needs to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Origin {
+    /// The clips folder.
+    pub clips: PathBuf,
 }
 
 impl Out {
     /// Makes the folder where it is missing, and takes it for this process.
     pub fn open(root: &Path) -> Result<Self, PublishError> {
-        let failed = |doing: &'static str, path: &Path| {
-            let path = path.to_owned();
-            move |source| PublishError::Folder {
-                doing,
-                path,
-                source,
-            }
-        };
         for folder in ["site", "library"] {
             let path = root.join(folder);
             fs::create_dir_all(&path).map_err(failed("make the folder", &path))?;
@@ -46,19 +47,33 @@ impl Out {
         }
         let out = Self {
             root: root.to_owned(),
-            _lock: lock,
+            _lock: Some(lock),
         };
-        out.remove_folder(&out.incoming())?;
-        out.remove_temporary();
+        // Below the upper folders only a run that said so writes.
+        let depth = if out.claims_path().exists() {
+            usize::MAX
+        } else {
+            2
+        };
+        out.remove_temporary(depth);
         Ok(out)
     }
 
+    /// For looking only: nothing is made, taken or written.
+    pub fn peek(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            _lock: None,
+        }
+    }
+
     /// Takes away what a killed run was about to write. The lock says that nobody writes now.
-    fn remove_temporary(&self) {
-        let library = self.library();
+    fn remove_temporary(&self, depth: usize) {
+        let aside = [self.library(), self.derived()];
         let entries = walkdir::WalkDir::new(&self.root)
+            .max_depth(depth)
             .into_iter()
-            .filter_entry(|entry| entry.path() != library);
+            .filter_entry(|entry| aside.iter().all(|folder| entry.path() != folder));
         for entry in entries
             .filter_map(Result::ok)
             .filter(|entry| entry.file_type().is_file())
@@ -86,19 +101,72 @@ impl Out {
         self.root.join("library/.incoming")
     }
 
-    fn site(&self, path: &str) -> PathBuf {
+    /// What is made behind publication.
+    pub fn derived(&self) -> PathBuf {
+        self.root.join("derived")
+    }
+
+    /// A file of the site.
+    pub fn site(&self, path: &str) -> PathBuf {
         self.root.join("site").join(path)
+    }
+
+    /// What pages last showed of a release.
+    pub fn view(&self, slug: &str) -> PathBuf {
+        self.root.join("views").join(format!("{slug}.json"))
+    }
+
+    /// The document that the seeder reads.
+    pub fn state_path(&self) -> PathBuf {
+        self.root.join("state.json")
     }
 
     /// The state that the last run left; none in a new folder.
     pub fn read_state(&self) -> Result<State, PublishError> {
-        self.read(&self.root.join("state.json"), State::parse)
+        self.read(&self.state_path(), State::parse)
             .map(Option::unwrap_or_default)
     }
 
-    /// The catalog that the last run left.
+    /// The catalog that the last run left. One that is damaged counts as none and is made again.
     pub fn read_catalog(&self) -> Result<Option<Catalog>, PublishError> {
-        self.read(&self.site("catalog.json"), Catalog::parse)
+        let path = self.site("catalog.json");
+        match self.read(&path, Catalog::parse) {
+            Err(PublishError::Document {
+                source: DocumentError::Json(_),
+                ..
+            }) => Ok(None),
+            read => read,
+        }
+    }
+
+    /// What the last run left of each release.
+    pub fn read_ledger(&self) -> Ledger {
+        Ledger::parse(&fs::read(self.ledger_path()).unwrap_or_default())
+    }
+
+    /// What is to be gone.
+    pub fn read_withdrawn(&self) -> Result<Withdrawn, PublishError> {
+        self.read(&self.withdrawn_path(), Withdrawn::parse)
+            .map(Option::unwrap_or_default)
+    }
+
+    /// Where the ledger lies.
+    pub fn ledger_path(&self) -> PathBuf {
+        self.root.join("ledger.json")
+    }
+
+    /// Where it is written what is to be gone.
+    pub fn withdrawn_path(&self) -> PathBuf {
+        self.root.join("withdrawn.json")
+    }
+
+    /// Where it is written where the clips lie.
+    pub fn origin_path(&self) -> PathBuf {
+        self.root.join("origin.json")
+    }
+
+    fn claims_path(&self) -> PathBuf {
+        self.root.join("claims.json")
     }
 
     fn read<T>(
@@ -114,54 +182,73 @@ impl Out {
                     source,
                 }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(PublishError::Folder {
-                doing: "read",
-                path: path.to_owned(),
-                source,
-            }),
+            Err(source) => Err(failed("read", path)(source)),
         }
     }
 
-    /// Writes a file of the site where it differs; says whether it wrote.
-    pub fn write_site(&self, path: &str, bytes: &[u8]) -> Result<bool, PublishError> {
-        Ok(store::write_if_changed(&self.site(path), bytes)?)
+    /// What earlier runs were about to write and may have written.
+    pub fn claimed(&self) -> BTreeSet<String> {
+        // A list that can't be read costs stale files, nothing else. The second is what older programs wrote.
+        let read = |path: PathBuf| {
+            let bytes = fs::read(path).unwrap_or_default();
+            serde_json::from_slice::<Claims>(&bytes).unwrap_or_default()
+        };
+        let mut files = read(self.claims_path()).files;
+        files.extend(read(self.root.join("manifest.json")).files);
+        files
     }
 
-    /// Writes the state where it differs, for its owner alone.
-    pub fn write_state(&self, state: &State) -> Result<bool, PublishError> {
-        let path = self.root.join("state.json");
-        let bytes = state.to_bytes();
-        if fs::read(&path).is_ok_and(|old| old == bytes) {
-            return Ok(false);
+    /// Says that a run is about to write: the next one takes away what it leaves half-written.
+    pub fn mark(&self) -> Result<(), PublishError> {
+        let path = self.claims_path();
+        if path.exists() {
+            return Ok(());
         }
-        store::atomic::write_atomic_private(&path, &bytes)?;
-        Ok(true)
+        // It speaks to the next process, not to the next boot: a cut of power costs stray files at most.
+        fs::write(&path, b"{\"files\":[]}").map_err(failed("write", &path))
     }
 
-    /// Adds files to those that are ours, before the first of them is written: what a killed run left is
-    /// still known to the next.
-    pub fn claim(&self, files: &BTreeSet<String>) -> Result<(), PublishError> {
-        let mut manifest = self.manifest();
-        manifest.files.extend(files.iter().cloned());
-        self.write_manifest(&manifest)
+    /// Says what is about to be written, before the first of it is: what a killed run left is known to the
+    /// next.
+    pub fn claim(&self, files: BTreeSet<String>) -> Result<(), PublishError> {
+        let claims = Claims { files };
+        let bytes = serde_json::to_vec(&claims).expect("a list of texts always serialises");
+        Ok(store::write_atomic(&self.claims_path(), &bytes)?)
     }
 
-    /// Removes every file of ours that is not among these, and folders that are empty then.
-    pub fn keep_only(&self, files: &BTreeSet<String>) -> Result<usize, PublishError> {
-        let manifest = self.manifest();
-        let stale: Vec<&String> = manifest.files.difference(files).collect();
-        for path in &stale {
+    /// All that was claimed is in the ledger now, or gone.
+    pub fn settle_claims(&self) -> Result<(), PublishError> {
+        for path in [self.claims_path(), self.root.join("manifest.json")] {
+            match fs::remove_file(&path) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(failed("remove", &path)(source));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes payload that took its place in the library last.
+    pub fn sync_library(&self, ids: &[String]) -> Result<(), PublishError> {
+        let library = self.library();
+        for id in ids {
+            let folder = library.join(id);
+            store::atomic::sync_folder(&folder).map_err(failed("write", &folder))?;
+        }
+        store::atomic::sync_folder(&library).map_err(failed("write", &library))
+    }
+
+    /// Removes files of the site, and folders that are empty then.
+    pub fn remove(&self, stale: &BTreeSet<&str>) -> Result<(), PublishError> {
+        for path in stale {
             let safe = path
                 .split('/')
                 .all(|part| metainfo::name::check(part).is_ok());
             let path = self.site(path);
             match if safe { fs::remove_file(&path) } else { Ok(()) } {
                 Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(PublishError::Folder {
-                        doing: "remove",
-                        path,
-                        source,
-                    });
+                    return Err(failed("remove", &path)(source));
                 }
                 _ => {}
             }
@@ -176,56 +263,57 @@ impl Out {
                 }
             }
         }
-        self.write_manifest(&Manifest {
-            files: files.clone(),
-        })?;
-        Ok(stale.len())
-    }
-
-    fn manifest(&self) -> Manifest {
-        // A manifest that can't be read costs stale files, nothing else.
-        let bytes = fs::read(self.root.join("manifest.json")).unwrap_or_default();
-        serde_json::from_slice(&bytes).unwrap_or_default()
-    }
-
-    fn write_manifest(&self, manifest: &Manifest) -> Result<(), PublishError> {
-        let bytes = serde_json::to_vec_pretty(manifest).expect("a list of texts always serialises");
-        store::write_if_changed(&self.root.join("manifest.json"), &bytes)?;
         Ok(())
     }
 
-    /// Removes payload that nothing seeds any more.
-    pub fn keep_library(&self, ids: &BTreeSet<&str>) -> Result<(), PublishError> {
+    /// Removes payload that nothing seeds any more, and what was to become payload.
+    pub fn keep_library(&self, ids: &HashSet<&str>) -> Result<(), PublishError> {
         let library = self.library();
-        let failed = |source| PublishError::Folder {
-            doing: "read",
-            path: library.clone(),
-            source,
-        };
-        for entry in fs::read_dir(&library).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
+        for entry in fs::read_dir(&library).map_err(failed("read", &library))? {
+            let entry = entry.map_err(failed("read", &library))?;
             let name = entry.file_name();
             let is_id = name
                 .to_str()
                 .is_some_and(|name| name.parse::<metainfo::SwarmHash>().is_ok());
             if is_id && !name.to_str().is_some_and(|name| ids.contains(name)) {
-                self.remove_folder(&entry.path())?;
+                remove_folder(&entry.path())?;
             }
         }
-        self.remove_folder(&self.incoming())
+        remove_folder(&self.incoming())
     }
 
-    fn remove_folder(&self, path: &Path) -> Result<(), PublishError> {
-        match fs::remove_dir_all(path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(PublishError::Folder {
-                    doing: "remove",
-                    path: path.to_owned(),
-                    source,
-                })
+    /// Removes what was remembered of releases that are shown no more.
+    pub fn keep_views(&self, slugs: &HashSet<&str>) {
+        for entry in fs::read_dir(self.root.join("views"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let name = entry.file_name();
+            let slug = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            if !slug.is_some_and(|slug| slugs.contains(slug)) {
+                // What stays here by mistake is never shown: only releases in the ledger are.
+                let _ = fs::remove_file(entry.path());
             }
-            _ => Ok(()),
         }
+    }
+}
+
+fn remove_folder(path: &Path) -> Result<(), PublishError> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(failed("remove", path)(source))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl Fn(std::io::Error) -> PublishError {
+    let path = path.to_owned();
+    move |source| PublishError::Folder {
+        doing,
+        path: path.clone(),
+        source,
     }
 }
 
@@ -246,20 +334,34 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_ours_is_removed() {
+    fn folders_go_with_their_last_file_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let out = Out::open(folder.path()).unwrap();
-        let ours: BTreeSet<String> = ["index.html", "r/a/index.html"].map(str::to_owned).into();
-        out.claim(&ours).unwrap();
-        for path in &ours {
-            assert!(out.write_site(path, b"x").unwrap());
-            assert!(!out.write_site(path, b"x").unwrap());
+        for path in ["index.html", "r/a/index.html", "CNAME"] {
+            store::write_atomic(&out.site(path), b"x").unwrap();
         }
-        fs::write(folder.path().join("site/CNAME"), b"example.org").unwrap();
-        assert_eq!(out.keep_only(&["index.html".to_owned()].into()).unwrap(), 1);
+        store::write_atomic(&folder.path().join("state.json"), b"x").unwrap();
+        out.remove(&["r/a/index.html", "r/b/index.html", "../state.json"].into())
+            .unwrap();
         assert!(!folder.path().join("site/r").exists());
         assert!(folder.path().join("site/CNAME").exists());
         assert!(folder.path().join("site/index.html").exists());
+        assert!(folder.path().join("state.json").exists());
+    }
+
+    #[test]
+    fn what_a_killed_run_claimed_is_known_until_it_is_settled() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = Out::open(folder.path()).unwrap();
+        out.claim(["r/a/index.html".to_owned()].into()).unwrap();
+        drop(out);
+        fs::create_dir(folder.path().join("site/r")).unwrap();
+        fs::write(folder.path().join("site/r/.x.tmp"), b"half").unwrap();
+        let out = Out::open(folder.path()).unwrap();
+        assert_eq!(out.claimed(), ["r/a/index.html".to_owned()].into());
+        assert!(!folder.path().join("site/r/.x.tmp").exists());
+        out.settle_claims().unwrap();
+        assert!(out.claimed().is_empty());
     }
 
     #[test]

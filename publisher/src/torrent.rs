@@ -1,7 +1,7 @@
 //! `publisher torrent`, `show` and `verify`: torrents without a channel.
 
 use crate::args;
-use crate::file_type::is_passed_over;
+use crate::folder;
 use crate::hash::with_progress;
 use crate::page::labels::bytes_label;
 use crate::report::{Reporter, one_line};
@@ -10,7 +10,6 @@ use metainfo::{Format, Info, Layout, Magnet, PieceLength, Torrent};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use store::Want;
-use walkdir::WalkDir;
 
 /// `publisher torrent`.
 pub fn create(args: &args::Torrent, reporter: Reporter) -> Result<()> {
@@ -38,7 +37,9 @@ pub fn create(args: &args::Torrent, reporter: Reporter) -> Result<()> {
         .map(PieceLength::power_of_two)
         .transpose()?;
     let layout = if path.is_dir() {
-        Layout::folder(name, files_below(&path)?, format, piece_length)
+        let files = folder::files_below(&path)?;
+        let files = files.into_iter().map(|file| (file.path, file.stat.bytes));
+        Layout::folder(name, files, format, piece_length)
     } else {
         let length = std::fs::metadata(&path)
             .with_context(|| format!("read {}", path.display()))?
@@ -77,44 +78,6 @@ pub fn create(args: &args::Torrent, reporter: Reporter) -> Result<()> {
                "info_hash_v1": torrent.info.info_hash_v1(), "info_hash_v2": torrent.info.info_hash_v2()})
     });
     Ok(())
-}
-
-/// Every file below a folder that is not passed over. Symbolic links are refused by name.
-fn files_below(folder: &Path) -> Result<Vec<(Vec<String>, u64)>> {
-    let shown = |entry: &walkdir::DirEntry| {
-        entry.depth() == 0 || !entry.file_name().to_str().is_some_and(is_passed_over)
-    };
-    let mut files = Vec::new();
-    for entry in WalkDir::new(folder)
-        .follow_links(false)
-        .into_iter()
-        .filter_entry(shown)
-    {
-        let entry = entry.with_context(|| format!("read {}", folder.display()))?;
-        let path = entry.path();
-        if entry.file_type().is_dir() {
-            continue;
-        }
-        if !entry.file_type().is_file() {
-            bail!(
-                "{} is not a plain file; symbolic links are not followed",
-                path.display()
-            );
-        }
-        let below = path.strip_prefix(folder).unwrap_or(path);
-        let parts: Option<Vec<String>> = below
-            .iter()
-            .map(|part| part.to_str().map(str::to_owned))
-            .collect();
-        let parts =
-            parts.ok_or_else(|| anyhow!("{}: its name is not UTF-8; rename it", path.display()))?;
-        let length = entry
-            .metadata()
-            .with_context(|| format!("read {}", path.display()))?
-            .len();
-        files.push((parts, length));
-    }
-    Ok(files)
 }
 
 /// `publisher show`.

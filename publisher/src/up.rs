@@ -5,9 +5,9 @@
 use crate::channel::Channel;
 use crate::publish::Publisher;
 use crate::report::Reporter;
+use crate::summary;
 use crate::watch::{Watch, is_empty};
 use anyhow::{Context, Result};
-use jiff::Timestamp;
 use seeder::{Bound, ServeConfig, ServeFlags, Source};
 use serde_json::json;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -23,6 +23,9 @@ pub struct Up {
     /// Where to publish to [default: .groundswell in the folder of clips].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Take what is gone from the folder off the site, even if that is most of it.
+    #[arg(long)]
+    pub allow_removals: bool,
     /// Every flag of `seeder serve`; unlike there, only this machine is served until told otherwise.
     #[command(flatten)]
     pub serve: ServeFlags,
@@ -57,10 +60,10 @@ pub async fn up(args: Up, reporter: Reporter) -> Result<ExitCode> {
         .seeder_url
         .unwrap_or_else(|| outside.clone());
     let mut publisher = Publisher::open(&args.clips, &out, Some(outside), reporter)?;
-    let watch = Watch::start(&args.clips, &out)?;
-    let (publisher, summary) = tokio::task::spawn_blocking(move || {
-        let summary = publisher.run(Timestamp::now());
-        (publisher, summary)
+    let mut watch = Watch::start(&args.clips, &out, args.allow_removals, reporter)?;
+    let (watch, publisher, summary) = tokio::task::spawn_blocking(move || {
+        let summary = watch.first(&mut publisher);
+        (watch, publisher, summary)
     })
     .await
     .context("publishing stopped short")?;
@@ -70,6 +73,7 @@ pub async fn up(args: Up, reporter: Reporter) -> Result<ExitCode> {
     let url = bound.http_url();
     let peers = bound.peer_addrs();
     let mut loaded = bound.loaded();
+    let nudge = bound.nudge();
     let serving = tokio::spawn(bound.run(shutdown.clone()));
     let loaded_or_ended = loaded.wait_for(Option::is_some).await.is_ok();
     if loaded_or_ended {
@@ -85,7 +89,8 @@ pub async fn up(args: Up, reporter: Reporter) -> Result<ExitCode> {
         );
     }
     let stop = watch.stopper();
-    let watching = tokio::task::spawn_blocking(move || watch_on(watch, publisher, reporter));
+    let watching =
+        tokio::task::spawn_blocking(move || watch_on(watch, publisher, &out, reporter, nudge));
     let mut serving = serving;
     let ended = tokio::select! {
         () = asked_to_stop() => None,
@@ -102,16 +107,24 @@ pub async fn up(args: Up, reporter: Reporter) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn watch_on(watch: Watch, mut publisher: Publisher, reporter: Reporter) {
-    watch.run(&mut publisher, |summary| match summary {
-        Ok(summary) => {
-            if summary.removed > 0 {
-                reporter.line(&format!("  removed    {} release(s)", summary.removed));
+fn watch_on(
+    watch: Watch,
+    mut publisher: Publisher,
+    out: &Path,
+    reporter: Reporter,
+    nudge: impl Fn(),
+) {
+    watch.run(&mut publisher, |result| {
+        nudge();
+        match result {
+            Ok(result) => {
+                if result.removed > 0 {
+                    reporter.line(&format!("  removed    {} release(s)", result.removed));
+                }
+                reporter.event(|| summary::event(&result, out));
             }
-            reporter.event(|| json!({"event": "done", "releases": summary.releases, "published": summary.published,
-                "removed": summary.removed, "problems": summary.problems, "written": summary.written}));
+            Err(error) => reporter.problem("error", "", &error.to_string()),
         }
-        Err(error) => reporter.problem("error", "", &error.to_string()),
     });
 }
 
@@ -186,4 +199,9 @@ pub async fn asked_to_stop() {
         () = interrupt => {}
         () = terminate => {}
     }
+}
+
+/// The seeder's command line, for its man pages.
+pub fn seeder_command() -> clap::Command {
+    <seeder::args::Args as clap::CommandFactory>::command()
 }

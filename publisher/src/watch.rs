@@ -1,61 +1,65 @@
-//! Keeping `out/` in step: the system's events only say "look again"; what to do is found by looking.
-//! A run follows when the folder has been quiet for a while, and every so often without any event.
+//! Keeping `out/` in step with a folder that people drop files into. Events only say where to look; what is
+//! there is found by looking, and nothing is published before it is at rest.
+//!
+//! [`settle`] says when a file is at rest, [`agenda`] what is looked at when, [`look`] looks, [`events`]
+//! turns the system's events into hints, [`keeper`] joins them; here is the thread that waits.
 
+pub mod agenda;
+pub mod events;
+mod file_system;
+mod inspect;
+mod keeper;
+mod look;
+pub mod settle;
+
+pub use inspect::at_rest;
+pub use keeper::Ready;
+
+use crate::derive::{Job, Worker};
 use crate::error::PublishError;
-use crate::file_type::is_passed_over;
 use crate::folder;
-use crate::publish::Publisher;
+use crate::publish::{Options, Publisher, Summary};
+use crate::report::Reporter;
+use events::{Inbox, PROBE, Watches};
+use inspect::OnDisk;
 use jiff::Timestamp;
-use notify::event::{AccessKind, AccessMode, EventKind};
-use notify::{RecursiveMode, Watcher};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use keeper::{Keeper, Outcome};
+use look::Ground;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the folder must be quiet: a file that is still being copied makes noise.
-const QUIET: Duration = Duration::from_millis(1000);
-
-/// How often to look without an event: some file systems send none.
-const RESCAN: Duration = Duration::from_secs(10);
-
-/// How often to run without a change: torrents whose grace is over leave the disk.
-const RERUN: Duration = Duration::from_secs(3600);
-
-/// What wakes the watcher.
-enum Wake {
-    Changed,
-    Stop,
-}
-
 /// Ends a watch from outside.
-#[derive(Clone)]
-pub struct Stop(mpsc::Sender<Wake>);
+#[derive(Debug, Clone)]
+pub struct Stop(Arc<Inbox>);
 
 impl Stop {
     /// Asks the watch to end.
     pub fn stop(&self) {
-        // A watch that has ended already needs no word.
-        let _ = self.0.send(Wake::Stop);
+        self.0.add(|hints| hints.stop = true);
     }
 }
 
 /// A watched clips folder.
 pub struct Watch {
-    clips: PathBuf,
-    out: PathBuf,
-    /// The folder before the first run: what comes while that run lasts is a change.
-    seen: Signature,
-    events: mpsc::Receiver<Wake>,
-    stop: Stop,
-    _watcher: Option<notify::RecommendedWatcher>,
+    keeper: Keeper<OnDisk>,
+    ground: Arc<Ground>,
+    inbox: Arc<Inbox>,
+    reporter: Reporter,
+    allow_removals: bool,
+    /// What the first run left to be made.
+    jobs: Vec<Job>,
 }
 
 impl Watch {
-    /// Starts to watch, before the first run of the publisher. Where the system can't, looking every so often must do.
-    pub fn start(clips: &Path, out: &Path) -> Result<Self, PublishError> {
-        let (sender, events) = mpsc::channel();
-        let stop = Stop(sender.clone());
-        let own = out.canonicalize().unwrap_or_else(|_| out.to_owned());
+    /// Starts to watch, before the first run of the publisher. Where the system can't, looking every so often
+    /// must do.
+    pub fn start(
+        clips: &Path,
+        out: &Path,
+        allow_removals: bool,
+        reporter: Reporter,
+    ) -> Result<Self, PublishError> {
         let root = clips
             .canonicalize()
             .map_err(|source| PublishError::Folder {
@@ -63,127 +67,169 @@ impl Watch {
                 path: clips.to_owned(),
                 source,
             })?;
-        let watched = root.clone();
-        let handler = move |event: notify::Result<notify::Event>| {
-            let wakes = event.map_or(true, |event| concerns(&event, &watched, &own));
-            if wakes {
-                let _ = sender.send(Wake::Changed);
-            }
+        let own = out.canonicalize().unwrap_or_else(|_| out.to_owned());
+        let shared = file_system::shared(&root);
+        let disk = OnDisk {
+            shared: shared.is_some(),
         };
-        let watcher = notify::recommended_watcher(handler).and_then(|mut watcher| {
-            watcher.watch(&root, RecursiveMode::Recursive)?;
-            Ok(watcher)
-        });
-        if let Err(error) = &watcher {
-            tracing::warn!(%error, "no change notifications; looking every {} s instead", RESCAN.as_secs());
+        let withdrawn = own.join("withdrawn.json");
+        let ground = Arc::new(Ground::new(root, own, shared.is_none()));
+        let inbox = Arc::new(Inbox::default());
+        // Watched first, looked at then: what comes in between is seen twice rather than never.
+        let watches = Watches::start(&ground, &inbox);
+        let keeper = Keeper::new(Instant::now(), ground.clone(), withdrawn, disk, reporter);
+        let mut watch = Self {
+            keeper,
+            ground,
+            inbox,
+            reporter,
+            allow_removals,
+            jobs: Vec::new(),
+        };
+        watch.take(watches);
+        if let Some(kind) = shared {
+            let why = format!("{kind} does not tell of changes that other machines make");
+            watch.keeper.poll(&why);
         }
-        Ok(Self {
-            clips: clips.to_owned(),
-            out: out.to_owned(),
-            seen: signature(clips),
-            events,
-            stop,
-            _watcher: watcher.ok(),
-        })
+        Ok(watch)
     }
 
     /// A handle that ends it.
     pub fn stopper(&self) -> Stop {
-        self.stop.clone()
+        Stop(self.inbox.clone())
     }
 
-    /// Runs the publisher whenever the folder has changed and rests, until it is stopped. An error of one
-    /// run is told, and tried again at the next change.
+    /// The first run, in which nothing is published, either, that is still being written. What has only just
+    /// come is given the moment it needs to rest.
+    pub fn first(&mut self, publisher: &mut Publisher) -> Result<Summary, PublishError> {
+        let allow_removals = self.allow_removals;
+        let mut all: Result<Summary, PublishError> = Ok(Summary::default());
+        let mut run = |ready: &mut Ready<'_>| {
+            let result = publish(publisher, allow_removals, ready);
+            let outcome = outcome(&result);
+            all = result.map(|latest| match &all {
+                Ok(before) => joined(before, latest),
+                Err(_) => latest,
+            });
+            outcome
+        };
+        self.keeper.run(Instant::now(), &[], &mut run);
+        let patience = Instant::now() + settle::ORDINARY + settle::QUICK;
+        while let Some(at) = self.keeper.rests_at().filter(|at| *at <= patience) {
+            let hints = self.inbox.wait(at);
+            if hints.stop {
+                self.stopper().stop();
+                break;
+            }
+            self.keeper.step(Instant::now(), hints, &mut run);
+        }
+        let summary = all?;
+        self.jobs.clone_from(&summary.jobs);
+        Ok(summary)
+    }
+
+    /// Runs the publisher whenever something has changed and rests, until it is stopped; makes behind it what
+    /// is missing. Runs that changed something are told; an error that stays is told once, and tried again.
     pub fn run(
-        self,
+        mut self,
         publisher: &mut Publisher,
-        mut told: impl FnMut(Result<crate::publish::Summary, PublishError>),
+        mut told: impl FnMut(Result<Summary, PublishError>),
     ) {
-        let mut seen = Some(self.seen);
-        let mut noise: Option<Instant> = None;
-        let mut last_run = Instant::now();
-        let mut last_error = None;
-        loop {
-            let wait = noise.map_or(RESCAN, |at| QUIET.saturating_sub(at.elapsed()));
-            match self.events.recv_timeout(wait) {
-                Ok(Wake::Changed) => {
-                    noise = Some(Instant::now());
-                    continue;
+        let inbox = self.inbox.clone();
+        let wake = move || inbox.add(|hints| hints.derived = true);
+        let worker = Worker::start(publisher.derived(), self.reporter, wake);
+        worker.set(std::mem::take(&mut self.jobs));
+        let allow_removals = self.allow_removals;
+        let mut last = None;
+        // What was heard during the first run.
+        let mut hints = self.inbox.wait(Instant::now());
+        while !hints.stop {
+            let again = self.keeper.step(Instant::now(), hints, &mut |ready| {
+                let result = publish(publisher, allow_removals, ready);
+                if let Ok(summary) = &result {
+                    worker.set(summary.jobs.clone());
                 }
-                Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {}
+                let outcome = outcome(&result);
+                let state = match &result {
+                    Ok(summary) => Ok((summary.releases, summary.problems)),
+                    Err(error) => Err(error.to_string()),
+                };
+                let is_news = last.as_ref() != Some(&state);
+                last = Some(state);
+                if is_news || result.as_ref().is_ok_and(has_changed) {
+                    told(result);
+                }
+                outcome
+            });
+            if self.keeper.take_rewatch() {
+                let watches = Watches::start(&self.ground, &self.inbox);
+                self.take(watches);
             }
-            let now = signature(&self.clips);
-            let changed = seen.as_ref() != Some(&now);
-            if !changed && last_run.elapsed() < RERUN {
-                noise = None;
-                continue;
-            }
-            if changed && noise.take().is_none() {
-                // Found without an event: rest once more before believing it.
-                noise = Some(Instant::now());
-                continue;
-            }
-            let result = publisher.run(Timestamp::now());
-            last_run = Instant::now();
-            // What could not be published is tried again at the next look, without a change.
-            let whole = result.as_ref().is_ok_and(|summary| summary.problems == 0);
-            seen = whole.then_some(now);
-            let error = result.as_ref().err().map(ToString::to_string);
-            if error.is_none() || error != last_error {
-                told(result);
-            }
-            last_error = error;
+            hints = self.inbox.wait(again);
         }
     }
 
-    /// Where the watch publishes to.
-    pub fn out(&self) -> &Path {
-        &self.out
+    fn take(&mut self, watches: notify::Result<Watches>) {
+        match watches {
+            Ok(watches) => {
+                let tested = probe(self.ground.root());
+                self.keeper.watched_by(Instant::now(), watches, tested);
+            }
+            Err(error) => self.keeper.poll(&events::explain(&error)),
+        }
     }
 }
 
-type Signature = Vec<(PathBuf, u64, i64)>;
-
-/// Names, sizes and times of everything in the folder that is not passed over. A folder that can't be
-/// read is another than one that can.
-fn signature(clips: &Path) -> Signature {
-    let shown = |entry: &walkdir::DirEntry| {
-        entry.depth() == 0 || !entry.file_name().to_str().is_some_and(is_passed_over)
+fn publish(
+    publisher: &mut Publisher,
+    allow_removals: bool,
+    ready: &mut Ready<'_>,
+) -> Result<Summary, PublishError> {
+    let options = Options {
+        allow_removals,
+        once: false,
+        ready: Some(ready),
     };
-    walkdir::WalkDir::new(clips)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_entry(shown)
-        .filter_map(Result::ok)
-        .filter(|entry| !entry.file_type().is_dir())
-        .map(|entry| {
-            let stat = store::stat_record(entry.path()).ok();
-            (
-                entry.into_path(),
-                stat.map_or(0, |stat| stat.bytes),
-                stat.map_or(0, |stat| stat.mtime_ns),
-            )
-        })
-        .collect()
+    publisher.run(Timestamp::now(), options)
 }
 
-/// Whether an event may mean another release: our own reads and writes don't.
-fn concerns(event: &notify::Event, clips: &Path, out: &Path) -> bool {
-    let content = match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
-        EventKind::Access(_) => false,
-        _ => true,
+fn outcome(result: &Result<Summary, PublishError>) -> Outcome {
+    let until = |next: Timestamp| {
+        Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default()
     };
-    let passed_over = |path: &PathBuf| {
-        let hidden = path.strip_prefix(clips).is_ok_and(|below| {
-            below
-                .iter()
-                .any(|part| part.to_str().is_some_and(is_passed_over))
-        });
-        hidden || path.starts_with(out)
-    };
-    content && (event.paths.is_empty() || !event.paths.iter().all(passed_over))
+    Outcome {
+        whole: result.as_ref().is_ok_and(|summary| summary.problems == 0),
+        next: result
+            .as_ref()
+            .ok()
+            .and_then(|summary| summary.next)
+            .map(until),
+    }
+}
+
+/// What two runs did together.
+fn joined(before: &Summary, latest: Summary) -> Summary {
+    Summary {
+        published: before.published + latest.published,
+        renamed: before.renamed + latest.renamed,
+        removed: before.removed + latest.removed,
+        written: before.written + latest.written,
+        ..latest
+    }
+}
+
+/// Whether a run did anything that shows.
+fn has_changed(summary: &Summary) -> bool {
+    summary.published + summary.renamed + summary.removed + summary.written > 0
+}
+
+/// Makes a file that the system should tell of, and removes it. `false` where it can't be made.
+fn probe(root: &Path) -> bool {
+    let path = root.join(format!("{PROBE}{}", std::process::id()));
+    let made = std::fs::File::create_new(&path).is_ok();
+    // Hidden, so no harm is done by one that stays.
+    let _ = std::fs::remove_file(&path);
+    made
 }
 
 /// Whether a clips folder holds anything yet; for the words at the start.

@@ -1,6 +1,7 @@
 //! What was typed. What it means is in [`crate::config`]. `publisher up` flattens [`ServeFlags`] into its
 //! own arguments, so both programs serve alike.
 
+use crate::config::Encryption;
 use crate::config::{FileConfig, ServeConfig, Source};
 use crate::error::ServeError;
 use clap::{ArgAction, Parser, Subcommand};
@@ -60,9 +61,15 @@ pub struct ServeFlags {
     /// Where site, web seed and tracker are served; port 0 picks a free one
     #[arg(long, value_name = "ADDR:PORT")]
     pub http: Option<SocketAddr>,
-    /// TCP port for BitTorrent peers; 0 picks a free one
+    /// TCP and uTP port for BitTorrent peers; 0 picks a free one
     #[arg(long, value_name = "N")]
     pub peer_port: Option<u16>,
+    /// Take no peers over uTP, only over TCP
+    #[arg(long)]
+    pub no_utp: bool,
+    /// Encrypted peer connections: taken beside plain ones, alone, or not at all [default: offered]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub encryption: Option<Encryption>,
     /// Address to take peers on, and HTTP where --http doesn't say otherwise
     #[arg(long, value_name = "ADDR")]
     pub bind: Option<IpAddr>,
@@ -110,6 +117,10 @@ impl ServeFlags {
         }
         if let Some(port) = self.peer_port {
             base.peer_port = port;
+        }
+        base.utp &= !self.no_utp;
+        if let Some(encryption) = self.encryption {
+            base.encryption = encryption.into();
         }
         if !self.external_address.is_empty() {
             base.external_addresses.clone_from(&self.external_address);

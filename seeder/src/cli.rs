@@ -58,7 +58,9 @@ fn start_log(report: &ReportFlags) {
         (false, 2) => "seeder=debug,info",
         (false, _) => "trace",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    // uTP's crate warns of a socket buffer smaller than it dreams of, which is every system's default.
+    let words = format!("{level},librqbit_utp=error");
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(words));
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && io::IsTerminal::is_terminal(&io::stderr());
     // A second start in the same process keeps the first one's log.

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use wire::encryption::Policy;
 
 /// Default port for site, web seed and tracker.
 pub const HTTP_PORT: u16 = 8080;
@@ -37,8 +38,12 @@ pub struct ServeConfig {
     pub http: SocketAddr,
     /// The address peers are taken on; `None` means every address of both families.
     pub bind: Option<IpAddr>,
-    /// TCP port for peers.
+    /// TCP and uTP port for peers.
     pub peer_port: u16,
+    /// Whether peers are taken over uTP as well (BEP 29).
+    pub utp: bool,
+    /// Whether encrypted connections are taken, and others.
+    pub encryption: Policy,
     /// Our addresses as the world sees them. Where there are none, the tracker tells an asker the address
     /// at which the asker reached it.
     pub external_addresses: Vec<IpAddr>,
@@ -56,6 +61,8 @@ impl ServeConfig {
             http: SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), HTTP_PORT),
             bind: None,
             peer_port: PEER_PORT,
+            utp: true,
+            encryption: Policy::default(),
             external_addresses: Vec::new(),
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
@@ -97,6 +104,8 @@ pub struct Limits {
     pub http_head_seconds: u64,
     /// Seconds an HTTP client may take no byte of an answer.
     pub http_stall_seconds: u64,
+    /// Bytes of compressed pages kept in memory.
+    pub http_compressed_bytes: usize,
     /// Peers of one swarm the tracker remembers, by address family.
     pub tracker_peers: usize,
     /// Peers of one swarm the tracker remembers from one IPv4 address or IPv6 /64.
@@ -120,6 +129,7 @@ impl Default for Limits {
             http_connections_per_address: 200,
             http_head_seconds: 30,
             http_stall_seconds: 60,
+            http_compressed_bytes: 64 << 20,
             tracker_peers: 100_000,
             tracker_peers_per_address: 64,
             tracker_reply_peers: 100,
@@ -146,6 +156,28 @@ impl Limits {
     }
 }
 
+/// Message stream encryption, as people write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    /// Encrypted and plain connections are taken.
+    Offered,
+    /// Only encrypted ones.
+    Required,
+    /// Only plain ones.
+    Off,
+}
+
+impl From<Encryption> for Policy {
+    fn from(encryption: Encryption) -> Self {
+        match encryption {
+            Encryption::Offered => Self::Offered,
+            Encryption::Required => Self::Required,
+            Encryption::Off => Self::Off,
+        }
+    }
+}
+
 /// The configuration file. Every key is optional; unknown ones are refused, since they are mistyped ones.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -153,6 +185,8 @@ pub struct FileConfig {
     http: Option<SocketAddr>,
     bind: Option<IpAddr>,
     peer_port: Option<u16>,
+    utp: Option<bool>,
+    encryption: Option<Encryption>,
     #[serde(default)]
     external_addresses: Vec<IpAddr>,
     #[serde(default)]
@@ -180,6 +214,10 @@ impl FileConfig {
         }
         config.http = self.http.unwrap_or(config.http);
         config.peer_port = self.peer_port.unwrap_or(config.peer_port);
+        config.utp = self.utp.unwrap_or(config.utp);
+        if let Some(encryption) = self.encryption {
+            config.encryption = encryption.into();
+        }
         if !self.external_addresses.is_empty() {
             config.external_addresses = self.external_addresses;
         }

@@ -2,6 +2,7 @@
 //! `/scrape`, all on one port. This file takes connections and routes; [`library`] and [`site`] answer with
 //! files, [`range`] decides which bytes, and `crate::tracker` answers announces.
 
+pub mod compressed;
 pub mod library;
 pub mod range;
 pub mod reply;
@@ -74,7 +75,6 @@ pub async fn serve(
     _pass: Pass,
 ) {
     let _gauge = shared.metrics.http_now.hold();
-    let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else {
         return;
     };

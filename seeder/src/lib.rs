@@ -28,6 +28,7 @@ pub mod peer;
 pub mod serve;
 pub mod torrent;
 pub mod tracker;
+pub mod utp;
 
 pub use args::ServeFlags;
 pub use config::{Limits, ServeConfig, Source};

@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::pass::{PassError, Progress};
 use store::{Payload, PayloadError};
 use tokio_util::sync::CancellationToken;
+use wire::encryption;
 use wire::hashes::PieceTree;
 use wire::message::HashRange;
 
@@ -202,6 +203,8 @@ fn modified(stat: &StatRecord) -> Option<SystemTime> {
 pub struct Library {
     by_id: HashMap<String, Arc<Served>>,
     by_swarm: HashMap<SwarmHash, Arc<Served>>,
+    /// Swarms by what an encrypted connection shows of them, made when the first one asks.
+    by_request: OnceLock<HashMap<[u8; 20], SwarmHash>>,
 }
 
 /// A library and what couldn't enter it.
@@ -218,6 +221,17 @@ impl Library {
     /// The torrent of a swarm: its v1 hash or its truncated v2 one.
     pub fn by_swarm(&self, swarm: &SwarmHash) -> Option<&Arc<Served>> {
         self.by_swarm.get(swarm)
+    }
+
+    /// The swarm that an encrypted connection asks for, by its digest.
+    pub fn by_request(&self, digest: &[u8; 20]) -> Option<SwarmHash> {
+        let by_request = self.by_request.get_or_init(|| {
+            let swarms = self.by_swarm.keys();
+            swarms
+                .map(|swarm| (encryption::request_digest(swarm), *swarm))
+                .collect()
+        });
+        by_request.get(digest).copied()
     }
 
     /// The torrent of this id.

@@ -44,6 +44,10 @@ metrics! {
     peers_full,
     /// Peer connections that ended with a network error.
     peers_broken,
+    /// Peer connections that ended before a handshake: nonsense, or encryption that isn't taken here.
+    peers_not_agreed,
+    /// Peer connections accepted over uTP.
+    peers_accepted_utp,
     /// Blocks sent to peers.
     blocks_sent,
     /// Their bytes.
@@ -76,6 +80,8 @@ metrics! {
     http_library_bytes,
     /// Bytes of the site sent.
     http_site_bytes,
+    /// Times that the memory for compressed pages was full and was emptied.
+    http_compressed_full,
     /// HTTP connections closed because nothing was taken for too long.
     http_stalled,
     /// Announces answered.

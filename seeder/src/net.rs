@@ -161,15 +161,35 @@ pub struct AcceptCounters<'a> {
     pub full: &'a Counter,
 }
 
+/// Where connections come in.
+pub trait Incoming {
+    /// What a connection is.
+    type Stream;
+
+    /// Waits for the next one.
+    fn next(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+}
+
+impl Incoming for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, remote) = self.accept().await?;
+        // What can't be set costs time, nothing else: the peer may be gone already.
+        let _ = stream.set_nodelay(true);
+        Ok((stream, remote))
+    }
+}
+
 /// Accepts until told to stop. A place is found first, so that a full seeder leaves strangers to the
 /// system's bounded backlog; when accepting fails (no descriptors left), it is tried again after a while.
-pub async fn accept(
-    listener: TcpListener,
+pub async fn accept<I: Incoming>(
+    listener: I,
     gate: Arc<Gate>,
     metrics: Arc<Metrics>,
     counters: for<'a> fn(&'a Metrics) -> AcceptCounters<'a>,
     stop: CancellationToken,
-    mut serve: impl FnMut(TcpStream, SocketAddr, Pass),
+    mut serve: impl FnMut(I::Stream, SocketAddr, Pass),
 ) {
     let mut pause = Duration::from_millis(5);
     loop {
@@ -180,7 +200,7 @@ pub async fn accept(
         let accepted = async {
             // The semaphore is never closed.
             let place = gate.places.clone().acquire_owned().await.ok()?;
-            Some((place, listener.accept().await))
+            Some((place, listener.next().await))
         };
         let accepted = tokio::select! {
             () = stop.cancelled() => return,

@@ -1,43 +1,43 @@
 //! One task a peer connection: it waits for the socket, the choker or the clock, tells the
-//! [`Connection`] and carries out what that says. No buffer is held while nothing moves.
+//! [`Connection`] and carries out what that says. [`line`] moves the bytes. No buffer is held while nothing moves.
+
+mod line;
 
 use crate::library::Served;
 use crate::net::Pass;
 use crate::serve::Shared;
 use crate::torrent::Membership;
-use bytes::{Buf, Bytes};
-use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use bytes::Bytes;
+use line::{Line, LineError};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use wire::connection::{self, CloseReason, Connection, Output, Tally};
 use wire::message::{PIECE_HEADER, piece_header};
 
-/// How much is read from the socket at once. What a leecher says is small.
-const READ: usize = 16 * 1024;
-/// How many buffers go into one write.
-const SLICES: usize = 16;
 /// How long the last bytes may take when we close.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Serves one connection until it ends.
-pub async fn serve(shared: Arc<Shared>, stream: TcpStream, remote: SocketAddr, _pass: Pass) {
+/// Serves one connection until it ends. Whoever hands over the stream has seen to it that small messages such as
+/// unchoke don't wait for the next block.
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    shared: Arc<Shared>,
+    stream: S,
+    remote: SocketAddr,
+    _pass: Pass,
+) {
     let _gauge = shared.metrics.peers_now.hold();
-    // Small messages such as unchoke mustn't wait for the next block.
-    let _ = stream.set_nodelay(true);
     let connection = Connection::accept(Instant::now(), shared.settings);
     let mut peer = Peer {
+        line: Line::new(stream, shared.config.encryption),
         shared: &shared,
-        stream,
         remote,
         connection,
         torrent: None,
         member: None,
-        unread: Vec::new(),
-        out: VecDeque::new(),
         counted: Tally::default(),
     };
     let outcome = peer.run().await;
@@ -48,28 +48,27 @@ pub async fn serve(shared: Arc<Shared>, stream: TcpStream, remote: SocketAddr, _
             tracing::debug!("{remote}: {reason}");
         }
         Err(error) => {
-            shared.metrics.peers_broken.add(1);
+            match error {
+                LineError::Socket(_) => shared.metrics.peers_broken.add(1),
+                LineError::Encryption(_) => shared.metrics.peers_not_agreed.add(1),
+            }
             tracing::debug!("{remote}: {error}");
         }
     }
 }
 
-struct Peer<'a> {
+struct Peer<'a, S> {
     shared: &'a Shared,
-    stream: TcpStream,
+    line: Line<S>,
     remote: SocketAddr,
     connection: Connection,
     torrent: Option<Arc<Served>>,
     member: Option<Membership>,
-    /// Bytes that came and that the connection hasn't taken yet: no more than one read.
-    unread: Vec<u8>,
-    /// Bytes for the socket: no more than the connection's send window and what goes with it.
-    out: VecDeque<Bytes>,
     counted: Tally,
 }
 
-impl Peer<'_> {
-    async fn run(&mut self) -> io::Result<CloseReason> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<'_, S> {
+    async fn run(&mut self) -> Result<CloseReason, LineError> {
         let mut armed = Instant::now();
         let timer = tokio::time::sleep_until(armed.into());
         tokio::pin!(timer);
@@ -80,8 +79,8 @@ impl Peer<'_> {
                 if let Some(reason) = self.carry_out().await {
                     return Ok(self.farewell(reason).await);
                 }
-                moved = self.write()?;
-                moved |= self.feed_unread();
+                moved = self.line.write_now(&mut self.connection)?;
+                moved |= self.line.feed_unread(&mut self.connection);
                 self.count();
             }
             // Deadlines mostly move away; the timer is set again when it fires too early, not each time.
@@ -91,8 +90,14 @@ impl Peer<'_> {
                 armed = next;
                 timer.as_mut().reset(next.into());
             }
-            let wants_input = self.connection.wants_input() && self.unread.is_empty();
-            let wants_room = !self.out.is_empty();
+            let read = self.connection.wants_input() && self.line.is_read();
+            let write = self.line.has_unsent();
+            let library = || self.shared.library();
+            let moved = poll_fn(|context| {
+                let connection = &mut self.connection;
+                self.line
+                    .poll_move(context, connection, &library, read, write)
+            });
             let choke = async {
                 match &mut self.member {
                     Some(member) => member.choked.changed().await.is_ok(),
@@ -106,13 +111,7 @@ impl Peer<'_> {
                 }
             };
             tokio::select! {
-                ready = self.stream.readable(), if wants_input => {
-                    ready?;
-                    if self.read()? == Some(0) {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                }
-                ready = self.stream.writable(), if wants_room => ready?,
+                moved = moved => moved?,
                 alive = choke => match self.member.as_mut().filter(|_| alive) {
                     Some(member) => {
                         let choked = *member.choked.borrow_and_update();
@@ -128,67 +127,6 @@ impl Peer<'_> {
         }
     }
 
-    /// Offers what is unread to the connection; says whether it took any.
-    fn feed_unread(&mut self) -> bool {
-        if self.unread.is_empty() {
-            return false;
-        }
-        let taken = self.connection.handle_bytes(Instant::now(), &self.unread);
-        self.unread.drain(..taken);
-        if self.unread.is_empty() {
-            self.unread = Vec::new();
-        }
-        taken > 0
-    }
-
-    /// Reads once; 0 is the end of the stream.
-    fn read(&mut self) -> io::Result<Option<usize>> {
-        let mut buffer = [0; READ];
-        match self.stream.try_read(&mut buffer) {
-            Ok(n) => {
-                let taken = self.connection.handle_bytes(Instant::now(), &buffer[..n]);
-                self.unread.extend_from_slice(&buffer[taken..n]);
-                Ok(Some(n))
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Writes as much as the socket takes. Says whether it took any.
-    fn write(&mut self) -> io::Result<bool> {
-        let mut wrote = false;
-        while !self.out.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = self
-                .out
-                .iter()
-                .zip(&mut slices)
-                .map(|(bytes, slice)| *slice = IoSlice::new(bytes))
-                .count();
-            match self.stream.try_write_vectored(&slices[..filled]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => {
-                    let mut left = n;
-                    while let Some(front) = self.out.front_mut().filter(|_| left > 0) {
-                        let step = left.min(front.len());
-                        front.advance(step);
-                        left -= step;
-                        if front.is_empty() {
-                            self.out.pop_front();
-                        }
-                    }
-                    self.connection.handle_sent(Instant::now(), n);
-                    wrote = true;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(wrote),
-                Err(error) => return Err(error),
-            }
-        }
-        self.out.shrink_to(4);
-        Ok(wrote)
-    }
-
     /// Does what the connection says, until it says no more.
     async fn carry_out(&mut self) -> Option<CloseReason> {
         while let Some(output) = self.connection.poll_output(Instant::now()) {
@@ -200,9 +138,9 @@ impl Peer<'_> {
                         None => self.connection.refuse(),
                     }
                 }
-                Output::Send(bytes) => self.out.push_back(bytes),
+                Output::Send(bytes) => self.line.send(bytes),
                 Output::Read(blocks) => match self.read_blocks(blocks).await {
-                    Some(bytes) => self.out.push_back(bytes),
+                    Some(bytes) => self.line.send(bytes),
                     None => self.connection.close(CloseReason::Withdrawn),
                 },
                 Output::FindHashes(range) => {
@@ -287,13 +225,7 @@ impl Peer<'_> {
     async fn farewell(&mut self, reason: CloseReason) -> CloseReason {
         let polite = matches!(reason, CloseReason::BothSeeds | CloseReason::Withdrawn);
         if polite && !self.shared.stop.is_cancelled() {
-            let flush = async {
-                while !self.out.is_empty()
-                    && self.stream.writable().await.is_ok()
-                    && self.write().is_ok()
-                {}
-            };
-            let _ = tokio::time::timeout(FAREWELL, flush).await;
+            let _ = tokio::time::timeout(FAREWELL, self.line.finish(&mut self.connection)).await;
         }
         reason
     }

@@ -2,10 +2,11 @@
 
 use crate::config::{ServeConfig, Source};
 use crate::error::ServeError;
+use crate::http::compressed::Compressed;
 use crate::library::{Library, Load};
 use crate::metrics::Metrics;
 use crate::net::{self, AcceptCounters, Gate};
-use crate::{http, peer};
+use crate::{http, peer, utp};
 use metainfo::PeerId;
 use metainfo::state::StatRecord;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 use swarm::announces::Announces;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::connection::Settings;
@@ -51,6 +52,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// The tracker's store. Held for one announce at a time, never across a wait.
     pub announces: Mutex<Announces>,
+    /// Pages that were compressed.
+    pub compressed: Compressed,
     /// Reads from disk at once.
     pub reads: Semaphore,
     /// Every task of the seeder.
@@ -99,7 +102,9 @@ pub struct Bound {
     shared: Arc<Shared>,
     http: Vec<TcpListener>,
     peers: Vec<TcpListener>,
+    utp: Option<utp::Listener>,
     loaded: watch::Sender<Option<Loaded>>,
+    nudged: Arc<Notify>,
 }
 
 impl Bound {
@@ -107,19 +112,22 @@ impl Bound {
     pub async fn bind(config: ServeConfig) -> Result<Self, ServeError> {
         let http = net::listen(config.http, "--http")?;
         let bind = config.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
-        let peers = net::listen(SocketAddr::new(bind, config.peer_port), "--peer-port")?;
+        let stop = CancellationToken::new();
+        let (peers, utp) = listen_for_peers(&config, bind, &stop).await?;
         let limits = &config.limits;
         let settings = Settings {
             request_queue: limits.requests_per_peer,
             send_window: limits.send_buffer,
             ..Settings::new(peer_id(), CLIENT)
         };
+        let metrics: Arc<Metrics> = Arc::default();
         let shared = Shared {
-            metrics: Arc::default(),
+            compressed: Compressed::new(limits.http_compressed_bytes, metrics.clone()),
+            metrics,
             announces: Mutex::new(Announces::new(limits.announces())),
             reads: Semaphore::new(limits.reads.max(1)),
             tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            stop,
             settings,
             peer_addrs: net::local_addrs(&peers),
             library: RwLock::default(),
@@ -129,8 +137,17 @@ impl Bound {
             shared: Arc::new(shared),
             http,
             peers,
+            utp,
             loaded: watch::Sender::new(None),
+            nudged: Arc::default(),
         })
+    }
+
+    /// Makes the seeder look at its state at once, for a publisher in the same process: by itself it looks
+    /// every fifth of a second.
+    pub fn nudge(&self) -> impl Fn() + Send + 'static {
+        let nudged = self.nudged.clone();
+        move || nudged.notify_one()
     }
 
     /// Where site, web seed and tracker are served.
@@ -173,12 +190,15 @@ impl Bound {
             shared,
             http,
             peers,
+            utp,
             loaded,
+            nudged,
         } = self;
         let _stop = shared.stop.clone().drop_guard();
         let mut follower = Follower {
             shared: shared.clone(),
             loaded,
+            nudged,
             seen: None,
             next_end: None,
         };
@@ -202,6 +222,26 @@ impl Bound {
                 shared.metrics.clone(),
                 |m| AcceptCounters {
                     accepted: &m.peers_accepted,
+                    refused: &m.peers_refused_address,
+                    full: &m.peers_full,
+                },
+                shared.stop.clone(),
+                move |stream, remote, pass| {
+                    let task = peer::serve(serving.clone(), stream, remote, pass);
+                    serving.tasks.spawn(task);
+                },
+            ));
+        }
+        if let Some(listener) = utp {
+            // Places of its own: a flood of datagrams must not keep TCP's peers out.
+            let gate = Gate::new(limits.peers, limits.peers_per_address, &[]);
+            let serving = shared.clone();
+            shared.tasks.spawn(net::accept(
+                listener,
+                Arc::new(gate),
+                shared.metrics.clone(),
+                |m| AcceptCounters {
+                    accepted: &m.peers_accepted_utp,
                     refused: &m.peers_refused_address,
                     full: &m.peers_full,
                 },
@@ -256,6 +296,42 @@ impl Bound {
     }
 }
 
+/// How often a port is looked for that is free for TCP and for uTP.
+const PORT_TRIES: usize = 20;
+
+/// Listens for peers over TCP and, on the same port, uTP.
+async fn listen_for_peers(
+    config: &ServeConfig,
+    bind: IpAddr,
+    stop: &CancellationToken,
+) -> Result<(Vec<TcpListener>, Option<utp::Listener>), ServeError> {
+    const FLAG: &str = "--peer-port";
+    let wanted = SocketAddr::new(bind, config.peer_port);
+    let mut tries = 0;
+    loop {
+        let peers = net::listen(wanted, FLAG)?;
+        if !config.utp {
+            return Ok((peers, None));
+        }
+        let addrs = net::local_addrs(&peers);
+        // Where the machine has no IPv6, TCP listens on IPv4 alone, and so does uTP.
+        let addr = match addrs.as_slice() {
+            [only] => *only,
+            all => SocketAddr::new(bind, all.first().map_or(0, SocketAddr::port)),
+        };
+        tries += 1;
+        match utp::Listener::bind(addr, config.limits.peers, stop.clone()).await {
+            Ok(utp) => return Ok((peers, Some(utp))),
+            // Free for TCP by chance: another may be free for both.
+            Err(_) if wanted.port() == 0 && tries < PORT_TRIES => {}
+            Err(source) => {
+                let flag = FLAG;
+                return Err(ServeError::Listen { addr, flag, source });
+            }
+        }
+    }
+}
+
 fn peer_id() -> PeerId {
     let mut id = [0; 20];
     id[..8].copy_from_slice(PEER_ID_PREFIX);
@@ -267,6 +343,7 @@ fn peer_id() -> PeerId {
 struct Follower {
     shared: Arc<Shared>,
     loaded: watch::Sender<Option<Loaded>>,
+    nudged: Arc<Notify>,
     /// What the state file was when it was read.
     seen: Option<StatRecord>,
     /// When the first grace ends.
@@ -321,7 +398,10 @@ impl Follower {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut faulty, mut all, mut expire) = (Instant::now(), Instant::now(), Instant::now());
         loop {
-            look.tick().await;
+            tokio::select! {
+                _ = look.tick() => {}
+                () = self.nudged.notified() => {}
+            }
             let full = all.elapsed() >= RECHECK_ALL;
             if let Source::Out(out) = &self.shared.config.out {
                 let now = stat_of(&out.join("state.json")).await;

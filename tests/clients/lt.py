@@ -20,6 +20,16 @@ warnings.simplefilter("ignore", DeprecationWarning)
 DEADLINE_S = 80
 
 
+# How a fetch may reach its peers; by default as libtorrent does.
+WAYS = {
+    "default": {},
+    "tcp-plain": {"enable_outgoing_utp": False, "out_enc_policy": 2},
+    "tcp-encrypted": {"enable_outgoing_utp": False, "out_enc_policy": 0, "allowed_enc_level": 2},
+    "utp-plain": {"enable_outgoing_tcp": False, "out_enc_policy": 2},
+    "utp-encrypted": {"enable_outgoing_tcp": False, "out_enc_policy": 0, "allowed_enc_level": 2},
+}
+
+
 def fetch(args):
     session = lt.session(
         {
@@ -40,6 +50,7 @@ def fetch(args):
             "auto_manage_interval": 1,
             "tick_interval": 50,
             "peer_connect_timeout": 5,
+            **WAYS[args.way],
         }
     )
     if args.source.startswith("magnet:"):
@@ -180,6 +191,7 @@ def main():
     one.add_argument("source")
     one.add_argument("--save", required=True)
     one.add_argument("--address", required=True)
+    one.add_argument("--way", choices=list(WAYS), default="default")
     one = commands.add_parser("create")
     one.add_argument("path")
     one.add_argument("--output", required=True)

@@ -1,5 +1,6 @@
 //! The HTTP side of a running publisher, byte for byte: ranges, conditions, HEAD, CORS, MIME types, and what it refuses.
 
+use std::io::Read;
 use tests::folder;
 use tests::http::{Response, exchange, get, get_with, request};
 use tests::published::{Example, Published};
@@ -205,7 +206,35 @@ fn pages_have_their_types_and_are_compressed() {
             Some("nosniff"),
             "{path}: {plain:?}"
         );
+        assert_eq!(plain.header("content-encoding"), None, "{path}");
+        let packed = get_with(&url, &[("Accept-Encoding", "gzip, br")]).expect(200);
+        if plain.body.len() < 1024 {
+            continue;
+        }
+        assert_eq!(packed.header("content-encoding"), Some("gzip"), "{path}");
+        for answer in [&plain, &packed] {
+            assert_eq!(answer.header("vary"), Some("Accept-Encoding"), "{path}");
+        }
+        assert!(packed.body.len() < plain.body.len() * 2 / 3, "{path}");
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(&packed.body[..])
+            .read_to_end(&mut unpacked)
+            .unwrap();
+        assert!(unpacked == plain.body, "{path}");
+        let tag = packed.header("etag").unwrap();
+        assert_ne!(Some(tag), plain.header("etag"), "two forms, two tags");
+        let again = [("Accept-Encoding", "gzip"), ("If-None-Match", tag)];
+        get_with(&url, &again).expect(304);
+        let part = [("Accept-Encoding", "gzip"), ("Range", "bytes=2-11")];
+        let part = get_with(&url, &part).expect(206);
+        assert_eq!(part.header("content-encoding"), None, "{path}");
+        assert!(part.body == plain.body[2..12], "{path}");
     }
+    // Media never.
+    let torrent = &example.server.torrents()[0];
+    let media = library_url(&example, torrent, 0);
+    let packed = get_with(&media, &[("Accept-Encoding", "gzip")]).expect(200);
+    assert_eq!(packed.header("content-encoding"), None);
     // A folder's address without the slash leads to the one with it, or relative links on the page break.
     let bare = get(&example.server.url(&format!("r/{slug}")));
     assert!([301, 302, 307, 308].contains(&bare.status), "{bare:?}");

@@ -3,6 +3,9 @@
 
 pub mod aria2;
 pub mod chromium;
+pub mod feedparser;
+pub mod ffmpeg;
 pub mod libtorrent;
+pub mod minisign;
 pub mod mktorrent;
 pub mod transmission;

@@ -19,6 +19,14 @@ pub enum Tool {
     Chromium,
     /// The right to mount a small file system (root).
     Mount,
+    /// ffmpeg and ffprobe.
+    Ffmpeg,
+    /// minisign.
+    Minisign,
+    /// Python with feedparser from PyPI.
+    Feedparser,
+    /// strace, and the right to trace.
+    Strace,
 }
 
 impl Tool {
@@ -31,6 +39,10 @@ impl Tool {
             Tool::Mktorrent => "mktorrent",
             Tool::Chromium => "chromium",
             Tool::Mount => "mount",
+            Tool::Ffmpeg => "ffmpeg",
+            Tool::Minisign => "minisign",
+            Tool::Feedparser => "feedparser",
+            Tool::Strace => "strace",
         }
     }
 

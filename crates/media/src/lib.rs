@@ -6,7 +6,9 @@
 //!
 //! Not here: decoding, encoding, tags for people (artists, albums), files and paths.
 
+mod bits;
 mod complete;
+mod h264;
 mod model;
 mod mp4;
 mod plays;
@@ -17,6 +19,7 @@ pub use complete::{Complete, complete};
 pub use model::{
     Audio, AudioCodec, Chapter, Chroma, Container, KeyFrame, Media, ProbeError, Video, VideoCodec,
 };
+pub use mp4::{Sample, Track, samples};
 pub use plays::{Plays, Rewrite, plays};
 pub use read::{ReadAt, RewriteError};
 

@@ -167,6 +167,10 @@ pub struct KeyFrame {
     pub time_s: f64,
     /// Clockwise turn that a player applies, in degrees.
     pub rotation: u16,
+    /// How colours became brightness and two differences (`matrix_coefficients` of ITU-T H.273), where told.
+    pub matrix: Option<u8>,
+    /// Whether samples use all of their values, not those of television.
+    pub full_range: bool,
 }
 
 /// Why a file can't be read as media.

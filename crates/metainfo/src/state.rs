@@ -45,6 +45,12 @@ pub struct StateTorrent {
     pub slug: String,
     /// Title for logs and status.
     pub title: String,
+    /// Which form of the release it holds: `source`, `720p` …
+    #[serde(default = "source")]
+    pub rendition: String,
+    /// When its viewers exchange data among themselves: `under-load`, `always` or `off`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p2p: Option<String>,
     /// Whether and how it is seeded.
     pub status: Status,
     /// When grace ends, Unix seconds.
@@ -62,6 +68,11 @@ pub struct StateTorrent {
     pub info_hash_v2: Option<InfoHashV2>,
     /// Its payload files; pads are not listed.
     pub files: Vec<StateFile>,
+}
+
+/// The rendition of documents that name none.
+fn source() -> String {
+    "source".into()
 }
 
 /// Whether and how a torrent is seeded.
@@ -137,6 +148,12 @@ pub struct StateRelease {
     /// What its source files were when they were hashed, by path below the clips folder: an unchanged
     /// source is not read again.
     pub sources: Vec<SourceRecord>,
+    /// What feeds know it by, whatever becomes of its name: a UUID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guid: Option<String>,
+    /// Its earlier places in URLs, from which pages lead to the one it has now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<String>,
     /// Withdrawn for good: a file of that name is not published again by itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
@@ -227,6 +244,8 @@ mod tests {
                 id: "00112233445566778899aabbccddeeff01234567".into(),
                 slug: "test-drive".into(),
                 title: "The test drive".into(),
+                rendition: "720p".into(),
+                p2p: Some("off".into()),
                 status: Status::Public,
                 until: None,
                 torrent: "site/t/00112233445566778899aabbccddeeff01234567.torrent".into(),
@@ -249,6 +268,8 @@ mod tests {
                     path: "test-drive.mp4".into(),
                     stat,
                 }],
+                guid: Some("c9d5b8b6-6ba2-5b0b-8a0e-3a1b0c0d0e0f".into()),
+                former: vec!["first-drive".into()],
                 withdrawn: false,
             }],
         }
@@ -259,6 +280,17 @@ mod tests {
         let text = String::from_utf8(state().to_bytes()).unwrap();
         insta::assert_snapshot!(text);
         assert_eq!(State::parse(text.as_bytes()).unwrap(), state());
+    }
+
+    #[test]
+    fn documents_of_earlier_programs_are_read() {
+        let old = br#"{"version": 1, "torrents": [{"id": "0", "slug": "a", "title": "A", "status": "public",
+            "torrent": "site/t/0.torrent", "data": "library/0", "files": []}],
+            "releases": [{"slug": "a", "source": "a.mp4", "first_published": "2026-11-22T08:00:00Z",
+            "torrents": ["0"], "sources": []}]}"#;
+        let state = State::parse(old).unwrap();
+        assert_eq!(state.torrents[0].rendition, "source");
+        assert!(state.releases[0].former.is_empty() && state.releases[0].guid.is_none());
     }
 
     #[test]

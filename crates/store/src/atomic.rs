@@ -5,6 +5,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+mod batch;
+
+pub use batch::Batch;
+
 /// A file that could not be written. Nothing is left of the attempt.
 #[derive(Debug, thiserror::Error)]
 #[error("write {}: {}", .path.display(), remedy(.source))]
@@ -15,7 +19,17 @@ pub struct WriteError {
     pub source: io::Error,
 }
 
-fn remedy(error: &io::Error) -> String {
+impl WriteError {
+    fn at(path: &Path, source: io::Error) -> Self {
+        Self {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// What the system said, and what helps.
+pub fn remedy(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             format!("{error}; free some space and run again")
@@ -40,37 +54,55 @@ pub fn write_atomic_private(path: &Path, bytes: &[u8]) -> Result<(), WriteError>
 /// Writes a file whose content differs from these bytes and leaves any other untouched, its times
 /// included. Says whether it wrote.
 pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<bool, WriteError> {
-    let same_length =
-        std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == bytes.len() as u64);
-    if same_length && std::fs::read(path).is_ok_and(|old| old == bytes) {
-        return Ok(false);
+    let differs = !is_there(path, bytes, 0o644);
+    if differs {
+        write_atomic(path, bytes)?;
     }
-    write_atomic(path, bytes).map(|()| true)
+    Ok(differs)
 }
 
 fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WriteError> {
     let write = || -> io::Result<()> {
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+        let folder = folder_of(path);
         std::fs::create_dir_all(folder)?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".").suffix(".tmp");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
-        #[cfg(not(unix))]
-        let _ = mode;
-        let mut temporary = builder.tempfile_in(folder)?;
-        temporary.write_all(bytes)?;
+        let temporary = temporary(folder, bytes, mode)?;
         temporary.as_file().sync_all()?;
         temporary.persist(path).map_err(|error| error.error)?;
         sync_folder(folder)
     };
-    write().map_err(|source| WriteError {
-        path: path.to_owned(),
-        source,
-    })
+    write().map_err(|source| WriteError::at(path, source))
+}
+
+/// Whether a file has this content already, and no wider a mode where it is a private one.
+fn is_there(path: &Path, bytes: &[u8], mode: u32) -> bool {
+    let like_it = |metadata: std::fs::Metadata| {
+        #[cfg(unix)]
+        let private = std::os::unix::fs::MetadataExt::mode(&metadata) & 0o077 == 0;
+        #[cfg(not(unix))]
+        let private = true;
+        metadata.len() == bytes.len() as u64 && (private || mode & 0o077 != 0)
+    };
+    std::fs::metadata(path).is_ok_and(like_it) && std::fs::read(path).is_ok_and(|old| old == bytes)
+}
+
+/// The folder in which a file lies.
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// A file with this content under a name that nobody looks at, in the folder of its target.
+fn temporary(folder: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".").suffix(".tmp");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
+    let mut temporary = builder.tempfile_in(folder)?;
+    temporary.write_all(bytes)?;
+    Ok(temporary)
 }
 
 /// Makes a rename, link or removal in this folder last.

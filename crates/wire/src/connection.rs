@@ -17,6 +17,7 @@
 //! through the same type.
 
 mod close;
+mod introduction;
 mod metadata;
 mod output;
 mod requests;
@@ -166,6 +167,7 @@ impl Connection {
                 Timer::Silence => self.end(CloseReason::Silent),
                 Timer::Stall => self.end(CloseReason::Stalled),
                 Timer::KeepAlive => self.send(&Message::KeepAlive),
+                Timer::Introduction => self.introduce(),
             }
         }
     }
@@ -202,26 +204,22 @@ impl Connection {
                 Bitfield::all(n_pieces).as_bytes().to_vec().into(),
             ));
         }
-        if theirs.reserved.extended() {
-            let handshake = ExtendedHandshake {
-                extensions: [(UT_METADATA.to_owned(), OUR_UT_METADATA)].into(),
-                client: Some(self.settings.client.to_owned()),
-                port: None,
-                request_queue: Some(self.settings.request_queue),
-                metadata_size: u32::try_from(served.metadata.len()).ok(),
-                your_ip: remote,
-                upload_only: true,
-            };
-            let payload = handshake.encode().into();
-            self.send(&Message::Extended {
-                id: extended::HANDSHAKE_ID,
-                payload,
-            });
-        }
+        let introduction = ExtendedHandshake {
+            extensions: [(UT_METADATA.to_owned(), OUR_UT_METADATA)].into(),
+            client: Some(self.settings.client.to_owned()),
+            port: None,
+            request_queue: Some(self.settings.request_queue),
+            metadata_size: u32::try_from(served.metadata.len()).ok(),
+            your_ip: remote,
+            upload_only: true,
+        };
         self.stage = Stage::Open(Box::new(Session::new(served, &theirs)));
         self.timers.stop(Timer::Handshake);
         self.timers
             .set(Timer::Silence, now + self.settings.silence_timeout);
+        if theirs.reserved.extended() {
+            self.introduce_later(now, introduction);
+        }
     }
 
     /// The torrent isn't served.
@@ -409,6 +407,7 @@ impl Connection {
     }
 
     fn handle_message(&mut self, message: Message) {
+        self.introduce();
         let Stage::Open(session) = &mut self.stage else {
             return;
         };

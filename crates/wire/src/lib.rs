@@ -3,6 +3,7 @@
 //!
 //! The ladder, from the bottom:
 //!
+//! - [`encryption`]: what may come before it, for clients that hide the protocol (MSE);
 //! - [`handshake`]: the first 68 bytes of a connection (BEP 3, reserved bits of BEP 6, 10 and 52);
 //! - [`message`]: every message after it, encoded and decoded in one place each;
 //! - [`decoder`]: cuts a stream into messages and never buffers more than one bounded frame;
@@ -17,6 +18,7 @@
 pub mod bitfield;
 pub mod connection;
 pub mod decoder;
+pub mod encryption;
 pub mod extended;
 pub mod handshake;
 pub mod hashes;

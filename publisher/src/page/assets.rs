@@ -53,11 +53,10 @@ impl Assets {
         }
     }
 
-    pub(super) fn into_pages(self) -> impl Iterator<Item = Page> {
-        let Assets { folder, files } = self;
-        files.into_iter().map(move |(path, bytes)| Page {
-            path: format!("{folder}{path}"),
-            bytes,
+    pub(super) fn pages(&self) -> impl Iterator<Item = Page> {
+        self.files.iter().map(|(path, bytes)| Page {
+            path: format!("{}{path}", self.folder),
+            bytes: bytes.clone(),
         })
     }
 }
@@ -117,7 +116,7 @@ mod tests {
     #[test]
     fn tests_and_tools_of_the_theme_stay_out() {
         let paths: Vec<String> = Assets::of(&sample::site().channel)
-            .into_pages()
+            .pages()
             .map(|p| p.path)
             .collect();
         assert!(

@@ -288,6 +288,11 @@ impl Palette {
     }
 }
 
+/// Whether a text is a colour in the one writing that is taken.
+pub(super) fn is_colour(text: &str) -> bool {
+    Rgb::parse(text).is_some()
+}
+
 /// The accent to work with; what can't be read as a colour gives way to a quiet blue.
 pub(super) fn accent_or_default(text: &str) -> Rgb {
     Rgb::parse(text).unwrap_or(Rgb([0x1f, 0x5f, 0xbf]))

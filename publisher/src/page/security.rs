@@ -6,24 +6,16 @@
 
 use std::collections::BTreeSet;
 
-use super::view::SiteView;
+use super::view::ChannelView;
 
-/// The policy for every page of the site.
-pub(super) fn content_security_policy(site: &SiteView) -> String {
-    let mut http = BTreeSet::new();
-    if let Some(origin) = site.channel.seeder_url.as_deref().and_then(origin) {
-        http.insert(origin);
-    }
-    // Payload may lie elsewhere than the seeder answers; a page must be able to play what it links to.
-    for release in &site.releases {
-        for rendition in &release.renditions {
-            for file in &rendition.files {
-                if let Some(origin) = origin(&file.url) {
-                    http.insert(origin);
-                }
-            }
-        }
-    }
+/// The policy for a page that plays these files. Payload may lie elsewhere than the seeder answers; a page
+/// must be able to play what it links to.
+pub(super) fn content_security_policy<'a>(
+    channel: &'a ChannelView,
+    files: impl IntoIterator<Item = &'a str>,
+) -> String {
+    let seeder = channel.seeder_url.as_deref();
+    let http: BTreeSet<String> = seeder.into_iter().chain(files).filter_map(origin).collect();
     let media: String = http.iter().map(|o| format!(" {o}")).collect();
     let connect: String = http
         .iter()
@@ -89,20 +81,27 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_names_the_seeder_once() {
+    fn the_policy_names_every_origin_once() {
         let mut site = sample::site();
         site.channel.seeder_url = Some("https://seed.example/".into());
-        let policy = content_security_policy(&site);
+        let files = [
+            "library/a",
+            "https://SEED.example/library/a",
+            "https://far.example/b",
+        ];
+        let policy = content_security_policy(&site.channel, files);
         assert!(
             policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"),
             "{policy}"
         );
         assert!(
-            policy.contains("media-src 'self' https://seed.example; "),
+            policy.contains("media-src 'self' https://far.example https://seed.example; "),
             "{policy}"
         );
         assert!(
-            policy.contains("connect-src 'self' https://seed.example wss://seed.example; "),
+            policy.contains(
+                "connect-src 'self' https://far.example wss://far.example https://seed.example wss://seed.example; "
+            ),
             "{policy}"
         );
         assert!(!policy.contains("unsafe"));

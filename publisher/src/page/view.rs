@@ -3,22 +3,16 @@
 //! otherwise; a page adds its own prefix with the filter `at`: `{{ release.poster.url | at(base=page.root) }}`
 //! (absolute URLs pass through it unchanged).
 //!
-//! `build` fills the structs from [`SiteView`] down; the renderer adds those from [`PageView`] down.
-//! Names in templates: `channel`, `generator` and `page` everywhere; `releases` on the index and in the
-//! sitemap; `release`, `stage`, `buttons` and `player_data` on a release's page; `feed` and `items` in feeds.
+//! `build` fills the structs in this file; the renderer adds those in `view/made.rs`, from [`PageView`]
+//! down. Names in templates: `channel`, `generator` and `page` everywhere; `releases` and `pager` on index
+//! pages; `release`, `stage`, `buttons` and `player_data` on a release's page; `moved_to` on the page of a
+//! former slug; `feed` and `items` in feeds.
+
+mod made;
+
+pub use made::*;
 
 use serde::{Deserialize, Serialize};
-
-/// Everything the pages are made from.
-#[derive(Debug, Clone, Serialize)]
-pub struct SiteView {
-    /// The publisher's channel.
-    pub channel: ChannelView,
-    /// Every release with a page, newest first; unlisted ones too (see [`ReleaseView::unlisted`]).
-    pub releases: Vec<ReleaseView>,
-    /// Name and version of the program, for `<meta name="generator">`.
-    pub generator: String,
-}
 
 /// One publisher's channel.
 #[derive(Debug, Clone, Serialize)]
@@ -31,6 +25,17 @@ pub struct ChannelView {
     pub language: String,
     /// Who publishes, for feeds; falls back to the title.
     pub author: String,
+    /// Where podcast directories write to the publisher, if that is to be public.
+    pub email: Option<String>,
+    /// What the channel is, in the words of podcast directories (`Technology`), where it was said.
+    pub category: Option<String>,
+    /// Podcasting 2.0's word for what is published: `video`, `podcast`, `music`, `film`, `course` …;
+    /// where it wasn't said it follows from the releases.
+    pub medium: Option<String>,
+    /// How viewers share by default: `under-load`, `always` or `off`.
+    pub p2p: Option<String>,
+    /// The minisign public key that the catalog is signed with, as minisign writes it in one line.
+    pub public_key: Option<String>,
     /// Where the site lives, with a trailing slash; feeds need absolute URLs.
     pub base_url: Option<String>,
     /// Where the seeder is reached, with a trailing slash; `None` on the five-minute path before a port is bound.
@@ -44,7 +49,7 @@ pub struct ChannelView {
 }
 
 /// A titled link.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LinkView {
     /// What is shown.
     pub title: String,
@@ -78,8 +83,15 @@ pub struct ReleaseView {
     pub excerpt: String,
     /// The page text as safe HTML; may be empty.
     pub html: String,
+    /// What never changes about the release, over renames and edits: a UUID; empty where none was given,
+    /// and feeds fall back to the page.
+    #[serde(default)]
+    pub guid: String,
     /// RFC 3339, UTC.
     pub published: String,
+    /// When it last changed; RFC 3339, UTC. Empty: never since it was published.
+    #[serde(default)]
+    pub updated: String,
     /// RFC 2822, for RSS.
     pub published_rfc2822: String,
     /// A date for people, e.g. `22 November 2026`.
@@ -102,8 +114,24 @@ pub struct ReleaseView {
     pub chapters_url: Option<String>,
     /// Captions per language.
     pub captions: Vec<CaptionView>,
-    /// For a clip one entry a rendition, the best first; else exactly one.
+    /// Previews along the timeline, when they have been made.
+    #[serde(default)]
+    pub thumbnails: Option<ThumbnailsView>,
+    /// For a clip one entry a rendition: the source first when it plays, else those that do; else exactly
+    /// one.
     pub renditions: Vec<RenditionView>,
+    /// One sentence: why this is a download and not a player, or what is still being made.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// Further links of the publisher about this release (absolute URLs, http or https only).
+    #[serde(default)]
+    pub links: Vec<LinkView>,
+    /// Accent colour of this release alone, `#rrggbb`.
+    #[serde(default)]
+    pub accent: Option<String>,
+    /// How viewers of this release share, where it differs from the channel: as [`ChannelView::p2p`].
+    #[serde(default)]
+    pub p2p: Option<String>,
     /// Has a page, but no place in index, feeds and catalog.
     pub unlisted: bool,
 }
@@ -132,6 +160,35 @@ pub struct PosterView {
     pub alt: String,
     /// Whether it is the drawn placeholder.
     pub placeholder: bool,
+    /// The same picture in further sizes and formats; `url` stays what every browser can show.
+    #[serde(default)]
+    pub sources: Vec<PictureView>,
+}
+
+/// One size and format of a still picture.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PictureView {
+    /// File below the root.
+    pub url: String,
+    /// MIME type.
+    pub mime: String,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+}
+
+/// Previews along the timeline: pictures side by side in one file, and when each is shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ThumbnailsView {
+    /// WebVTT below the root; its cues are `sprite#xywh=…`.
+    pub vtt_url: String,
+    /// The one picture that holds them all.
+    pub sprite_url: String,
+    /// Pixels of one preview.
+    pub width: u32,
+    /// Pixels of one preview.
+    pub height: u32,
 }
 
 /// One chapter.
@@ -173,8 +230,30 @@ pub struct RenditionView {
     pub bytes_label: String,
     /// MIME type of the media, or `application/octet-stream`; of the first file for folders.
     pub mime: String,
+    /// The same with its codecs (RFC 6381), `video/mp4; codecs="avc1.640028,mp4a.40.2"`; empty where they
+    /// aren't known.
+    #[serde(default)]
+    pub mime_codecs: String,
     /// Whether browsers play it.
     pub playable: bool,
+    /// Pixels as shown (turned as the file says); 0 where there is no picture.
+    #[serde(default)]
+    pub width: u32,
+    /// Pixels as shown; 0 where there is no picture.
+    #[serde(default)]
+    pub height: u32,
+    /// Frames a second.
+    #[serde(default)]
+    pub frame_rate: Option<f64>,
+    /// Bits a second over the whole file.
+    #[serde(default)]
+    pub bit_rate: Option<u64>,
+    /// Language of the sound, BCP 47, where it isn't the channel's.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// SHA-256 of the payload's only file in base64, for subresource integrity; computed after publication.
+    #[serde(default)]
+    pub sha256: Option<String>,
     /// The .torrent below the root.
     pub torrent_url: String,
     /// Its size in bytes (BEP 36 wants it).
@@ -206,126 +285,10 @@ pub struct FileView {
     pub duration_s: Option<f64>,
     /// Length for people.
     pub duration_label: Option<String>,
+    /// SHA-256 of its bytes in base64, when it has been computed.
+    #[serde(default)]
+    pub sha256: Option<String>,
     /// Where HTTP gives it, percent-encoded: absolute when the seeder's URL is known, else below the
     /// root (`library/<id>/<name>`).
     pub url: String,
-}
-
-/// What a page knows about itself. In templates: `page`.
-#[derive(Debug, Clone, Serialize)]
-pub struct PageView {
-    /// The way to the site's root: `./`, `../../`, or a path from `/` on the page for missing pages,
-    /// which is shown at any depth.
-    pub root: String,
-    /// Folder of the assets, `root` included, with a trailing slash.
-    pub assets: String,
-    /// For `<title>`.
-    pub title: String,
-    /// One or two plain sentences for search engines and previews; may be empty.
-    pub description: String,
-    /// The page's own absolute URL, when `base_url` is known.
-    pub canonical: Option<String>,
-    /// Absolute URL of a picture for previews, when `base_url` is known and there is a real one.
-    pub image: Option<String>,
-    /// OpenGraph's word for what this is.
-    pub og_type: &'static str,
-    /// Search engines should pass it over.
-    pub noindex: bool,
-    /// `ltr` or `rtl`, from the channel's language.
-    pub direction: &'static str,
-    /// `light`, `dark` or `light dark`.
-    pub color_scheme: &'static str,
-    /// The Content-Security-Policy.
-    pub policy: String,
-}
-
-/// What plays on a clip's page. In templates: `stage`.
-#[derive(Debug, Clone, Serialize)]
-pub struct StageView {
-    /// `video`, `audio`, or `none` when browsers can't play any rendition.
-    pub element: &'static str,
-    /// What to play, the best first.
-    pub sources: Vec<SourceView>,
-}
-
-/// One source of a media element.
-#[derive(Debug, Clone, Serialize)]
-pub struct SourceView {
-    /// As [`FileView::url`].
-    pub url: String,
-    /// MIME type.
-    pub mime: String,
-}
-
-/// An obvious way to get a download; mostly there is one. In templates: `buttons`.
-#[derive(Debug, Clone, Serialize)]
-pub struct ButtonView {
-    /// `file`: one file by HTTP; `torrent`: all files, for a folder in which no file stands out.
-    pub way: &'static str,
-    /// As [`FileView::url`].
-    pub url: String,
-    /// What is fetched: a file's name or the release's title.
-    pub name: String,
-    /// Payload bytes it leads to, for people.
-    pub bytes_label: String,
-}
-
-/// A feed as a whole. In templates: `feed`.
-#[derive(Debug, Clone, Serialize)]
-pub struct FeedView {
-    /// Its own URL.
-    pub url: String,
-    /// The site's front page.
-    pub home: String,
-    /// Date of the newest item, RFC 2822; none when there is no item.
-    pub updated: Option<String>,
-    /// Absolute URL of the channel's logo.
-    pub image: Option<String>,
-}
-
-/// One item of a feed; every URL absolute when [`ChannelView::base_url`] or [`ChannelView::seeder_url`] is
-/// known. In templates: `items`.
-#[derive(Debug, Clone, Serialize)]
-pub struct ItemView {
-    /// Title; with several renditions in the torrent feed, the rendition's name behind it.
-    pub title: String,
-    /// The release's page.
-    pub link: String,
-    /// What never changes about the item.
-    pub guid: String,
-    /// Whether `guid` is also a URL.
-    pub guid_is_link: bool,
-    /// RFC 2822.
-    pub published: String,
-    /// Plain text; the title when there is no summary.
-    pub description: String,
-    /// The page text, links absolute; may be empty.
-    pub html: String,
-    /// Tags.
-    pub tags: Vec<String>,
-    /// Length in whole seconds, where known.
-    pub duration_s: Option<u64>,
-    /// Poster, unless it is the drawn placeholder.
-    pub thumbnail: Option<String>,
-    /// The file the item is about.
-    pub enclosure: EnclosureView,
-    /// Every file of the release, for Media RSS.
-    pub contents: Vec<EnclosureView>,
-    /// v1 info-hash, in the torrent feed.
-    pub info_hash: Option<String>,
-}
-
-/// A file as feeds describe it.
-#[derive(Debug, Clone, Serialize)]
-pub struct EnclosureView {
-    /// Where it is.
-    pub url: String,
-    /// Its size.
-    pub bytes: u64,
-    /// MIME type.
-    pub mime: String,
-    /// Title, when it is one of several.
-    pub title: Option<String>,
-    /// Length in whole seconds, where known.
-    pub duration_s: Option<u64>,
 }

@@ -174,6 +174,20 @@ pub fn other_method(method: &Method) -> Option<Response> {
     Some(response)
 }
 
+/// Whether files of this type shrink: text does, media and archives are as short as they get.
+pub fn is_text(mime: &str) -> bool {
+    let kind = mime.split(';').next().unwrap_or(mime);
+    kind.starts_with("text/")
+        || matches!(
+            kind,
+            "application/json"
+                | "application/manifest+json"
+                | "application/xml"
+                | "application/wasm"
+                | "image/svg+xml"
+        )
+}
+
 /// The media type of a file by its name. Whatever isn't known is bytes.
 pub fn mime(name: &str) -> &'static str {
     let extension = name

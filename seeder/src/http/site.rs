@@ -1,6 +1,7 @@
 //! The site: plain files below `out/site/`. A path is decoded and judged part by part before the disk is
 //! touched, and what was found must lie inside the site even when symbolic links are followed.
 
+use super::compressed::{self, Version};
 use super::reply::{self, Caching, FileHead};
 use crate::config::Source;
 use crate::serve::Shared;
@@ -40,7 +41,7 @@ pub async fn answer(
         return not_found(shared, out, method).await;
     };
     match open(out.join("site"), parts, uri.path().ends_with('/')).await {
-        Found::File(file) => give(shared, file, method, headers),
+        Found::File(file) => give(shared, file, method, headers).await,
         Found::Folder => moved(uri),
         Found::Nothing => not_found(shared, out, method).await,
     }
@@ -68,6 +69,7 @@ fn parts(path: &str) -> Option<Vec<String>> {
 struct OpenFile {
     file: File,
     metadata: Metadata,
+    path: PathBuf,
     name: String,
     immutable: bool,
 }
@@ -111,6 +113,7 @@ async fn open(site: PathBuf, parts: Vec<String>, slash: bool) -> Found {
             Found::File(Box::new(OpenFile {
                 file,
                 metadata,
+                path,
                 name,
                 immutable,
             }))
@@ -124,7 +127,7 @@ async fn open(site: PathBuf, parts: Vec<String>, slash: bool) -> Found {
         .unwrap_or(Found::Nothing)
 }
 
-fn give(
+async fn give(
     shared: &Arc<Shared>,
     found: Box<OpenFile>,
     method: &Method,
@@ -133,11 +136,12 @@ fn give(
     let OpenFile {
         mut file,
         metadata,
+        path,
         name,
         immutable,
     } = *found;
     let modified = metadata.modified().ok();
-    let head = FileHead {
+    let mut head = FileHead {
         length: metadata.len(),
         etag: etag(metadata.len(), modified),
         modified,
@@ -148,8 +152,40 @@ fn give(
             Caching::Revalidate
         },
     };
+    let offered = compressed::is_offered(head.mime, head.length);
+    if offered && compressed::is_wanted(headers) {
+        let etag = head.etag.clone();
+        let bytes = match file.try_clone() {
+            Ok(file) => shared.compressed.of(Version { path, etag }, file).await,
+            Err(_) => None,
+        };
+        if let Some(bytes) = bytes {
+            // Other bytes under the same name: another entity.
+            head.etag = format!("{}-gzip\"", head.etag.trim_end_matches('"'));
+            head.length = bytes.len() as u64;
+            let planned = head.plan(method, headers);
+            let mut response = planned.response;
+            let fields = response.headers_mut();
+            fields.remove(header::ACCEPT_RANGES);
+            fields.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            fields.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+            if planned.body.is_some() {
+                shared.metrics.http_site_bytes.add(head.length);
+                *response.body_mut() = Body::from(bytes);
+            }
+            return response;
+        }
+        // Read in part, and the descriptor is shared: from the start again.
+        if file.rewind().is_err() {
+            return reply::text(StatusCode::INTERNAL_SERVER_ERROR, "this file can't be read");
+        }
+    }
     let planned = head.plan(method, headers);
     let mut response = planned.response;
+    if offered {
+        let vary = HeaderValue::from_static("Accept-Encoding");
+        response.headers_mut().insert(header::VARY, vary);
+    }
     if let Some(part) = planned.body {
         if file.seek(SeekFrom::Start(part.start)).is_err() {
             return reply::text(StatusCode::INTERNAL_SERVER_ERROR, "this file can't be read");
@@ -189,7 +225,7 @@ fn moved(uri: &Uri) -> Response {
 async fn not_found(shared: &Arc<Shared>, out: &Path, method: &Method) -> Response {
     match open(out.join("site"), vec!["404.html".to_owned()], false).await {
         Found::File(file) => {
-            let mut response = give(shared, file, method, &HeaderMap::new());
+            let mut response = give(shared, file, method, &HeaderMap::new()).await;
             *response.status_mut() = StatusCode::NOT_FOUND;
             let fields = response.headers_mut();
             for name in [header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES] {

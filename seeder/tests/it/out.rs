@@ -83,6 +83,8 @@ impl Out {
             id: id.clone(),
             slug: "clip".to_owned(),
             title: "A clip".to_owned(),
+            rendition: "source".to_owned(),
+            p2p: None,
             status: Status::Public,
             until: None,
             torrent: format!("site/t/{id}.torrent"),

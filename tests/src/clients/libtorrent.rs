@@ -59,11 +59,26 @@ impl Libtorrent {
     /// Fetches a `.torrent` file or magnet link into `save`.
     #[track_caller]
     pub fn fetch(&self, source: &str, save: &Path) -> Fetched {
+        self.fetch_by(source, save, "default")
+    }
+
+    /// The same, reaching peers in one way alone: `tcp-plain`, `tcp-encrypted`, `utp-plain`, `utp-encrypted`.
+    #[track_caller]
+    pub fn fetch_by(&self, source: &str, save: &Path, way: &str) -> Fetched {
         let mut crashes = 0;
         let finished = loop {
             let address = loopback().to_string();
             let save = save.to_string_lossy();
-            let finished = self.run(&["fetch", source, "--save", &save, "--address", &address]);
+            let finished = self.run(&[
+                "fetch",
+                source,
+                "--save",
+                &save,
+                "--address",
+                &address,
+                "--way",
+                way,
+            ]);
             if finished.code != SEGMENTATION_FAULT || crashes == CRASHES {
                 break finished;
             }

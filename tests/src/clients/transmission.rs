@@ -37,14 +37,13 @@ impl Transmission {
     #[track_caller]
     pub fn start(folder: &Path) -> Self {
         let space = Namespace::make();
-        // No uTP: 3.00 starts the clock of its uTP side only when a first uTP packet comes in, so where nobody
-        // speaks it, an outgoing connect waits for ever and TCP is never tried.
+        // As it comes, peers are met over uTP, behind an encrypted handshake.
         let settings = json!({
             "rpc-enabled": true, "rpc-port": RPC_PORT, "rpc-bind-address": "0.0.0.0",
             "rpc-whitelist-enabled": false, "rpc-host-whitelist-enabled": false,
             "rpc-authentication-required": false,
             "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false,
-            "port-forwarding-enabled": false, "utp-enabled": false,
+            "port-forwarding-enabled": false,
             "download-dir": folder.join("downloads"), "incomplete-dir-enabled": false,
             "start-added-torrents": true, "trash-original-torrent-files": false,
             "watch-dir-enabled": false, "blocklist-enabled": false,

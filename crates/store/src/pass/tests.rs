@@ -63,7 +63,8 @@ fn check(lengths: &[u64], format: Format, piece_length: i64, threads: usize) {
             by_the_book(&layout, folder.path(), want),
             "{lengths:?} {format:?} {want:?}"
         );
-        assert!(progress.bytes() >= layout.map().total_length());
+        assert_eq!(progress.bytes(), layout.map().total_length());
+        assert_eq!(progress.resumed(), 0);
     }
 }
 
@@ -81,11 +82,11 @@ fn pieces_in_lanes_give_the_same_hashes() {
 fn ranges_and_files_that_cross_give_the_same_hashes() {
     // More than one range, files that end inside leaves, pieces and ranges.
     let lengths = [
-        RANGE_BYTES - 5,
+        unit::UNIT_BYTES - 5,
         0,
         3,
         70_000,
-        RANGE_BYTES + 16_384 * 3 + 1,
+        unit::UNIT_BYTES + 16_384 * 3 + 1,
         16_384,
         1,
     ];

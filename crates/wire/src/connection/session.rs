@@ -22,6 +22,8 @@ pub(super) struct Session {
     pub(super) requests: Requests,
     pub(super) metadata: MetadataServer,
     pub(super) hash_requests: VecDeque<HashRange>,
+    /// Our extension handshake, until it is sent.
+    pub(super) introduction: Option<ExtendedHandshake>,
     /// The interest the shell was last told of.
     pub(super) told_interest: bool,
 }
@@ -65,6 +67,7 @@ impl Session {
             requests: Requests::default(),
             metadata: MetadataServer::default(),
             hash_requests: VecDeque::new(),
+            introduction: None,
             told_interest: false,
         }
     }

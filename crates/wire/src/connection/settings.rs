@@ -22,6 +22,8 @@ pub struct Settings {
     pub silence_timeout: Duration,
     /// How long we say nothing.
     pub keep_alive: Duration,
+    /// How long our extension handshake waits for the peer's first message.
+    pub introduction_delay: Duration,
     /// How long a peer may take none of the bytes it asked for.
     pub stall_timeout: Duration,
 }
@@ -38,6 +40,7 @@ impl Settings {
             handshake_timeout: Duration::from_secs(12),
             silence_timeout: Duration::from_secs(180),
             keep_alive: Duration::from_secs(100),
+            introduction_delay: Duration::from_millis(150),
             stall_timeout: Duration::from_secs(60),
         }
     }

@@ -31,7 +31,8 @@ fn a_fast_peer_hears_have_all_and_an_old_one_a_bitfield() {
         }
         .encode(),
     );
-    assert_eq!(story.said[0], Message::HaveAll);
+    assert_eq!(story.said, [Message::HaveAll]);
+    story.after(1);
     let Message::Extended { id: 0, payload } = &story.said[1] else {
         panic!("{:?}", story.said);
     };
@@ -58,6 +59,40 @@ fn a_fast_peer_hears_have_all_and_an_old_one_a_bitfield() {
         story.said,
         [Message::Bitfield(Bytes::from_static(&[0xff, 0xc0]))]
     );
+}
+
+#[test]
+fn we_introduce_ourselves_behind_the_first_message_or_after_a_moment() {
+    let greet = || {
+        let mut story = Story::begin();
+        let theirs = Handshake {
+            reserved: Reserved::default().with_fast().with_extended(),
+            swarm: SWARM,
+            peer_id: THEM,
+        };
+        story.hear(&theirs.encode());
+        assert_eq!(
+            story.said,
+            [Message::HaveAll],
+            "nothing more in that packet"
+        );
+        story
+    };
+    let introductions = |story: &Story| {
+        let ours = |message: &&Message| matches!(message, Message::Extended { id: 0, .. });
+        story.said.iter().filter(ours).count()
+    };
+    let mut story = greet();
+    story.say(Message::HaveNone);
+    assert_eq!(introductions(&story), 1);
+    story.say(Message::Interested);
+    story.after(1);
+    assert_eq!(introductions(&story), 1, "once");
+    let mut story = greet();
+    story.after(1);
+    assert_eq!(introductions(&story), 1);
+    story.say(Message::HaveNone);
+    assert_eq!(introductions(&story), 1, "once");
 }
 
 #[test]

@@ -11,13 +11,20 @@ pub(super) enum Timer {
     Silence,
     /// Something must be said, lest the peer takes us for gone.
     KeepAlive,
+    /// We introduce ourselves, whether the peer has or not.
+    Introduction,
     /// The socket must have taken some of what was handed out.
     Stall,
 }
 
 impl Timer {
-    pub(super) const ALL: [Self; 4] =
-        [Self::Handshake, Self::Silence, Self::KeepAlive, Self::Stall];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Handshake,
+        Self::Silence,
+        Self::KeepAlive,
+        Self::Introduction,
+        Self::Stall,
+    ];
 }
 
 /// A deadline or none for each [`Timer`].

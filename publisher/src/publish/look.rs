@@ -1,0 +1,234 @@
+//! What a run finds before it does anything: the channel, what lies in the clips folder, what the last run
+//! left, and what is to become of each release.
+
+use super::Publisher;
+use crate::channel::Channel;
+use crate::derive::Found;
+use crate::error::{PublishError, ReleaseError};
+use crate::fingerprint::Fingerprint;
+use crate::folder::{self, FoundRelease};
+use crate::ledger::{Entry, Ledger};
+use crate::page::view::ChannelView;
+use crate::plan::{self, Question, Survey};
+use crate::present;
+use crate::seal::{self, Addresses};
+use crate::sign::Signer;
+use jiff::Timestamp;
+use metainfo::catalog::Catalog;
+use metainfo::state::{State, StateRelease, StateTorrent};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+/// Name and version of the program, for `<meta name="generator">`.
+pub(super) const GENERATOR: &str = concat!("Groundswell ", env!("CARGO_PKG_VERSION"));
+
+/// Differs when the same release would be made otherwise by another version of this program.
+const MAKE: u64 = 1;
+
+/// All that a run goes by.
+pub(super) struct Look {
+    pub(super) channel: Channel,
+    pub(super) channel_view: ChannelView,
+    pub(super) addresses: Addresses,
+    pub(super) state: State,
+    pub(super) catalog: Option<Catalog>,
+    pub(super) ledger: Ledger,
+    /// Ids of torrents that are to be gone.
+    pub(super) withdrawn: BTreeSet<String>,
+    /// What was found, each with its fingerprint.
+    pub(super) found: Vec<(FoundRelease, u64)>,
+    /// What lies there and can't be published.
+    pub(super) refused: BTreeMap<String, ReleaseError>,
+    pub(super) orphans: Vec<PathBuf>,
+    pub(super) survey: Survey,
+    releases: HashMap<String, usize>,
+    torrents: HashMap<String, usize>,
+}
+
+impl Look {
+    /// Looks. `None` where the clips folder is gone or empties at once, and something is published.
+    pub(super) fn at(
+        publisher: &Publisher,
+        now: Timestamp,
+        allow_removals: bool,
+    ) -> Result<Option<Self>, PublishError> {
+        let Publisher { clips, out, .. } = publisher;
+        // Three documents of many megabytes in a large channel.
+        let (state, catalog, ledger) = std::thread::scope(|scope| {
+            let catalog = scope.spawn(|| out.read_catalog());
+            let ledger = scope.spawn(|| out.read_ledger());
+            let state = out.read_state();
+            let read = "reading a document never panics";
+            (
+                state,
+                catalog.join().expect(read),
+                ledger.join().expect(read),
+            )
+        });
+        let state = state?;
+        let any_published = state
+            .releases
+            .iter()
+            .any(|release| !release.torrents.is_empty());
+        if !clips.is_dir() {
+            return match any_published {
+                true => Ok(None),
+                false => check_folder(clips).map(|()| None),
+            };
+        }
+        let is_bare = std::fs::read_dir(clips).is_ok_and(|mut entries| {
+            entries.all(|entry| entry.is_ok_and(|entry| entry.path() == *out.root()))
+        });
+        if any_published && is_bare && !allow_removals {
+            return Ok(None);
+        }
+        let channel = Channel::read(clips)?;
+        let addresses = Addresses {
+            torrent: channel
+                .seeder_url
+                .clone()
+                .or_else(|| publisher.bound.clone()),
+            page: channel.seeder_url.clone(),
+        };
+        let reserved: Vec<&str> = channel.logo.as_deref().into_iter().collect();
+        let listing = folder::list(clips, &reserved)?;
+        let mut channel_view = present::channel_view(
+            &channel,
+            &addresses,
+            publisher.signer.as_ref().map(Signer::public_key),
+        );
+        channel_view.logo = channel_view.logo.filter(|_| {
+            channel
+                .logo
+                .as_ref()
+                .is_some_and(|logo| clips.join(logo).is_file())
+        });
+
+        let base = {
+            let site = publisher.renderer.site(channel_view.clone(), GENERATOR);
+            let mut base = Fingerprint::new();
+            base.number(MAKE).number(site.fingerprint());
+            base.text(&format!("{channel:?} {addresses:?}"));
+            base.text(&publisher.tools);
+            base
+        };
+        let found: Vec<(FoundRelease, u64)> = listing
+            .releases
+            .into_iter()
+            .map(|found| {
+                let fingerprint = fingerprint(&base, &found);
+                (found, fingerprint)
+            })
+            .collect();
+        let refused: BTreeMap<String, ReleaseError> = listing.problems.into_iter().collect();
+        let mut look = Self {
+            channel,
+            channel_view,
+            addresses,
+            catalog: catalog?,
+            ledger,
+            withdrawn: out.read_withdrawn()?.ids(),
+            found,
+            refused,
+            orphans: listing.orphans,
+            survey: Survey::default(),
+            releases: places(state.releases.iter().map(|release| &release.source)),
+            torrents: places(state.torrents.iter().map(|torrent| &torrent.id)),
+            state,
+        };
+        let device = store::stat_record(clips).ok().map(|stat| stat.device);
+        let listed: HashSet<&str> = look
+            .catalog
+            .iter()
+            .flat_map(|catalog| &catalog.releases)
+            .map(|release| release.slug.as_str())
+            .collect();
+        let survey = plan::survey(&Question {
+            found: &look.found,
+            refused: &look.refused.keys().cloned().collect(),
+            state: &look.state,
+            ledger: &look.ledger,
+            withdrawn: &look.withdrawn,
+            intact: &|source, entry| look.is_intact(publisher, source, entry, &listed),
+            device,
+            now,
+            allow_removals,
+        });
+        drop(listed);
+        look.survey = survey;
+        Ok(Some(look))
+    }
+
+    /// What the state says of a source.
+    pub(super) fn release(&self, source: &str) -> Option<&StateRelease> {
+        let place = self.releases.get(source)?;
+        self.state.releases.get(*place)
+    }
+
+    /// What the state says of a torrent.
+    pub(super) fn torrent(&self, id: &str) -> Option<&StateTorrent> {
+        let place = self.torrents.get(id)?;
+        self.state.torrents.get(*place)
+    }
+
+    /// Whether what was published of a release is all there, and nothing new was made for it.
+    fn is_intact(
+        &self,
+        publisher: &Publisher,
+        source: &str,
+        entry: &Entry,
+        listed: &HashSet<&str>,
+    ) -> bool {
+        let (Some(shown), Some(release)) = (&entry.shown, self.release(source)) else {
+            return false;
+        };
+        let out = &publisher.out;
+        let mut jobs = shown.jobs.iter().filter(|asked| asked.open);
+        (shown.unlisted || listed.contains(entry.slug.as_str()))
+            && shown.files.iter().all(|path| is_file(&out.site(path)))
+            && is_file(&out.view(&entry.slug))
+            && release.torrents.iter().all(|id| {
+                self.torrent(id)
+                    .is_some_and(|torrent| seal::is_whole(torrent, out.root()))
+            })
+            && jobs.all(|asked| publisher.derived.look(&asked.job) == Found::Missing)
+    }
+}
+
+fn is_file(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
+}
+
+fn places<'a>(keys: impl Iterator<Item = &'a String>) -> HashMap<String, usize> {
+    keys.enumerate()
+        .map(|(place, key)| (key.clone(), place))
+        .collect()
+}
+
+/// Of all that a release is made from.
+fn fingerprint(base: &Fingerprint, found: &FoundRelease) -> u64 {
+    let mut fingerprint = base.clone();
+    fingerprint.text(found.kind.word()).text(&found.source);
+    for file in &found.files {
+        fingerprint.text(&file.path.join("/")).content(&file.stat);
+    }
+    for (path, stat) in &found.sidecars.stats {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        fingerprint.text(&name).content(stat);
+    }
+    fingerprint.finish()
+}
+
+/// Refuses what is no folder.
+pub(super) fn check_folder(clips: &Path) -> Result<(), PublishError> {
+    let source = match std::fs::metadata(clips) {
+        Ok(metadata) if metadata.is_dir() => return Ok(()),
+        Ok(_) => std::io::ErrorKind::NotADirectory.into(),
+        Err(error) => error,
+    };
+    Err(PublishError::Folder {
+        doing: "read the clips folder",
+        path: clips.to_owned(),
+        source,
+    })
+}
