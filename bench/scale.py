@@ -106,36 +106,51 @@ def main():
 
 
 def watched(options, environment, clips, out):
-    """From the writer's close to the page on disk, while `publisher watch` runs."""
+    """From the writer's close to page, index and catalog on disk, while `publisher watch` runs. An MP3 doesn't tell
+    where it ends, so a new one has to rest for two seconds first; a page text rests for a quarter of one."""
     command = [options.publisher, "watch", clips, "--out", out, "--json"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         for line in process.stdout:
             if json.loads(line).get("event") == "ready":
                 break
-        seconds = []
+        texts, drops = [], []
         for take in range(options.runs):
+            number = options.releases // 4 + take
+            page = f"{out}/site/r/clip-{number:05}/index.html"
+            with open(f"{clips}/clip-{number:05}.md", "a", encoding="utf-8") as file:
+                file.write(f"Said at take {take}.\n")
+            texts.append(until(lambda: f"Said at take {take}." in read(page)))
             name = f"new-{take}"
             write(f"{clips}/{name}.mp3", clip(1_000_000 + take))
-            closed = time.monotonic()
-            page = f"{out}/site/r/{name}/index.html"
-            while not (os.path.exists(page) and listed(out, name)):
-                time.sleep(0.005)
-            seconds.append(time.monotonic() - closed)
+            drops.append(until(lambda: listed(out, name)))
         with open(f"/proc/{process.pid}/status", encoding="utf-8") as file:
             peak = next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM"))
-        row("dropped while watched, until the catalog lists it", [(s, 0.0, peak) for s in seconds])
+        row("page text saved while watched, until the page is there", [(s, 0.0, peak) for s in texts])
+        row("clip dropped while watched (2 s at rest), until index and catalog list it", [(s, 0.0, peak) for s in drops])
     finally:
         process.terminate()
         process.wait()
 
 
+def until(holds):
+    """Seconds until it holds."""
+    start = time.monotonic()
+    while not holds():
+        time.sleep(0.005)
+    return time.monotonic() - start
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
 def listed(out, slug):
-    with open(f"{out}/site/index.html", encoding="utf-8") as index:
-        if f"r/{slug}/" not in index.read():
-            return False
-    with open(f"{out}/site/catalog.json", encoding="utf-8") as catalog:
-        return f'"{slug}"' in catalog.read()
+    return f"r/{slug}/" in read(f"{out}/site/index.html") and f'"{slug}"' in read(f"{out}/site/catalog.json")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ pub fn media(data: &[u8]) {
             if written.is_ok() {
                 let again = probe(&out).expect("what was written can be read");
                 check_media(&again, out.len());
-                assert!(matches!(plays(&again), Plays::AsIs { .. }), "{again:?}");
+                // A file that contradicts itself may turn out not to play; packing it once is enough in any case.
+                assert!(!matches!(plays(&again), Plays::After(_)), "{again:?}");
             }
         }
         Plays::Transcode { why } => assert!(!why.is_empty() && why.len() < 1000, "{why}"),

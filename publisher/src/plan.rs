@@ -10,7 +10,7 @@ pub use seeding::{Current, next_state};
 use crate::folder::FoundRelease;
 use crate::ledger::{Entry, Hold, Ledger};
 use jiff::Timestamp;
-use metainfo::state::{SourceRecord, State, StateRelease};
+use metainfo::state::{SourceRecord, StatRecord, State, StateRelease};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What is decided on.
@@ -115,40 +115,43 @@ pub fn survey(question: &Question<'_>) -> Survey {
         .map(|release| (release.source.as_str(), release))
         .collect();
 
-    let mut by_content: HashMap<(u64, u64), Vec<&StateRelease>> = HashMap::new();
-    for release in missing.values() {
-        if let Some(first) = release.sources.first() {
-            let place = (first.stat.device, first.stat.inode);
-            by_content.entry(place).or_default().push(release);
-        }
-    }
+    // What is withdrawn no longer may have been renamed meanwhile.
+    let undone = state.releases.iter().filter(|release| {
+        release.withdrawn
+            && !is_withdrawn(release, question.withdrawn)
+            && !here.contains(release.source.as_str())
+    });
+    let mut moved = by_place(missing.values().copied().chain(undone));
+    let refused = by_place(
+        state
+            .releases
+            .iter()
+            .filter(|release| is_withdrawn(release, question.withdrawn)),
+    );
     let mut steps = Vec::with_capacity(found.len());
     for (found, fingerprint) in found.iter() {
+        let place = found.files.first().map(|file| place(&file.stat));
+        let mut refused = place
+            .and_then(|place| refused.get(&place))
+            .into_iter()
+            .flatten();
+        if refused.any(|release| has_sources(found, &release.sources)) {
+            steps.push(Step::Withdrawn);
+            continue;
+        }
         let before = known.get(found.source.as_str()).copied();
         let entry = question.ledger.releases.get(&found.source);
-        let step = step(question, found, *fingerprint, before, entry);
-        let step = match step {
-            Step::New => by_content
-                .get_mut(
-                    &found
-                        .files
-                        .first()
-                        .map_or((0, 0), |file| (file.stat.device, file.stat.inode)),
-                )
-                .and_then(|candidates| {
-                    let at = candidates
-                        .iter()
-                        .position(|old| is_same_under_another_name(found, old))?;
-                    Some(candidates.remove(at))
-                })
-                .map_or(Step::New, |old| {
-                    missing.remove(old.source.as_str());
-                    Step::Renamed {
-                        from: old.source.clone(),
-                    }
-                }),
-            step => step,
-        };
+        let mut step = step(question, found, *fingerprint, before, entry);
+        if step == Step::New
+            && let Some(candidates) = place.and_then(|place| moved.get_mut(&place))
+            && let Some(at) = candidates
+                .iter()
+                .position(|old| is_same_under_another_name(found, old))
+        {
+            let from = candidates.remove(at).source.clone();
+            missing.remove(from.as_str());
+            step = Step::Renamed { from };
+        }
         steps.push(step);
     }
 
@@ -185,9 +188,6 @@ fn step(
     entry: Option<&Entry>,
 ) -> Step {
     let same_files = before.is_some_and(|before| has_sources(found, &before.sources));
-    if before.is_some_and(|before| same_files && is_withdrawn(before, question.withdrawn)) {
-        return Step::Withdrawn;
-    }
     let published = before.is_some_and(|before| !before.torrents.is_empty() && !before.withdrawn);
     if let Some(entry) = entry.filter(|entry| entry.fingerprint == fingerprint) {
         match &entry.hold {
@@ -210,10 +210,27 @@ fn step(
     }
 }
 
-/// Whether every torrent of a release is to be gone.
+/// Whether a release is to be gone: with one of its torrents go all of them.
 fn is_withdrawn(release: &StateRelease, withdrawn: &BTreeSet<String>) -> bool {
-    let mut ids = release.torrents.iter();
-    !release.torrents.is_empty() && ids.all(|id| withdrawn.contains(id))
+    release.torrents.iter().any(|id| withdrawn.contains(id))
+}
+
+/// Where a file lies, whatever its name: device and inode.
+fn place(stat: &StatRecord) -> (u64, u64) {
+    (stat.device, stat.inode)
+}
+
+/// Releases by the place of their first file.
+fn by_place<'a>(
+    releases: impl Iterator<Item = &'a StateRelease>,
+) -> HashMap<(u64, u64), Vec<&'a StateRelease>> {
+    let mut places: HashMap<_, Vec<_>> = HashMap::new();
+    for release in releases {
+        if let Some(first) = release.sources.first() {
+            places.entry(place(&first.stat)).or_default().push(release);
+        }
+    }
+    places
 }
 
 /// Whether a release's files are those of the records.

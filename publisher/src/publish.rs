@@ -1,10 +1,11 @@
 //! One run: the clips folder as it is now → `out/` as it should be. The same run serves `build`,
 //! `watch` and `up`; what is unchanged costs a few `stat`s and no read.
 //!
-//! [`look`] gathers what there is and has [`crate::plan`] decide, [`release`] brings one release from its
+//! [`look`] gathers what there is and has [`crate::plan`] decide, [`choose`] sorts out, [`release`] brings one release from its
 //! files to its pages, [`commit`] writes: library, torrents, state, catalog, pages; then what is stale goes.
 //! A kill anywhere leaves pages whose every link works, and loses nothing that was published.
 
+mod choose;
 mod commit;
 mod look;
 mod preview;
@@ -15,15 +16,12 @@ pub use preview::{Action, Preview};
 use crate::derive::{Derived, Job, Tools};
 use crate::error::{PublishError, ReleaseError};
 use crate::folder::FoundRelease;
-use crate::front_matter::FrontMatter;
 use crate::ledger::{Entry, Hold};
 use crate::page::Renderer;
-use crate::plan::{Change, Step};
-use crate::probe;
 use crate::report::{Reporter, one_line};
 use crate::sign::Signer;
 use crate::site::Out;
-use crate::slug::Slugs;
+use choose::Work;
 use commit::Batches;
 use jiff::Timestamp;
 use look::Look;
@@ -108,17 +106,6 @@ pub struct Waiting {
     pub why: String,
 }
 
-/// A release that is to be made.
-struct Work {
-    found: FoundRelease,
-    fingerprint: u64,
-    front: FrontMatter,
-    slug: String,
-    /// The name it had in the last run, where that was another.
-    renamed_from: Option<String>,
-    why: &'static str,
-}
-
 /// What a pass over the folder found out and did.
 #[derive(Default)]
 struct Pass {
@@ -130,8 +117,8 @@ struct Pass {
     waiting: Vec<Waiting>,
     made: Vec<Made>,
     told: BTreeSet<String>,
-    /// There was more to do than fits into one portion.
-    more: bool,
+    /// How many releases were left for the next portion.
+    left: usize,
 }
 
 impl Publisher {
@@ -182,8 +169,9 @@ impl Publisher {
         mut options: Options<'_>,
     ) -> Result<Summary, PublishError> {
         let mut total = Summary::default();
+        let mut last = usize::MAX;
         loop {
-            let (summary, more) = self.pass(now, &mut options)?;
+            let (summary, left) = self.pass(now, &mut options)?;
             total = Summary {
                 published: total.published + summary.published,
                 renamed: total.renamed + summary.renamed,
@@ -191,18 +179,20 @@ impl Publisher {
                 written: total.written + summary.written,
                 ..summary
             };
-            if !more {
+            // A portion that brings the end no nearer is none.
+            if left == 0 || left >= last {
                 return Ok(total);
             }
+            last = left;
         }
     }
 
-    /// One portion of a run, and whether there is more to do.
+    /// One portion of a run, and how many releases are left for the next.
     fn pass(
         &mut self,
         now: Timestamp,
         options: &mut Options<'_>,
-    ) -> Result<(Summary, bool), PublishError> {
+    ) -> Result<(Summary, usize), PublishError> {
         let Some(mut look) = Look::at(self, now, options.allow_removals)? else {
             return self.nothing_to_see();
         };
@@ -223,13 +213,13 @@ impl Publisher {
             );
         }
         self.told = std::mem::take(&mut pass.told);
-        let more = pass.more;
+        let left = pass.left;
         let summary = self.commit(look, &site, batches, pass, now)?;
-        Ok((summary, more))
+        Ok((summary, left))
     }
 
     /// The clips folder is gone, or empties at once: what is published stays.
-    fn nothing_to_see(&mut self) -> Result<(Summary, bool), PublishError> {
+    fn nothing_to_see(&mut self) -> Result<(Summary, usize), PublishError> {
         let ledger = self.out.read_ledger();
         let shown = ledger
             .releases
@@ -253,7 +243,7 @@ impl Publisher {
             releases,
             ..Summary::default()
         };
-        Ok((summary, false))
+        Ok((summary, 0))
     }
 
     fn tell_listing(&self, look: &Look, pass: &mut Pass) {
@@ -280,148 +270,6 @@ impl Publisher {
         }
     }
 
-    /// Sorts out what is as it was, what waits and what can't be, and names the rest.
-    fn choose(
-        &self,
-        look: &Look,
-        pass: &mut Pass,
-        now: Timestamp,
-        options: &mut Options<'_>,
-    ) -> Vec<Work> {
-        let mut slugs = Slugs::of(&look.state);
-        let mut chosen = Vec::new();
-        for ((found, fingerprint), step) in look.found.iter().zip(&look.survey.steps) {
-            let source = &found.source;
-            let (why, renamed_from) = match step {
-                Step::Unchanged => {
-                    pass.keep(source, look);
-                    continue;
-                }
-                Step::Withdrawn => {
-                    self.tell_withdrawn(source, pass);
-                    let mut entry = look.ledger.releases.get(source).cloned();
-                    if let Some(entry) = &mut entry {
-                        entry.shown = None;
-                    }
-                    pass.entries
-                        .extend(entry.map(|entry| (source.clone(), entry)));
-                    continue;
-                }
-                Step::New => ("it is new", None),
-                Step::Changed(change) => (change.reason(), None),
-                Step::Renamed { from } => {
-                    slugs.rename(from, source);
-                    ("it has another name", Some(from.clone()))
-                }
-            };
-            let known_as = renamed_from.as_ref().unwrap_or(source);
-            if let ([only], true) = (found.files.as_slice(), options.once)
-                && only.stat.bytes == 0
-            {
-                let error = ReleaseError::Empty(only.location.clone());
-                pass.problems.insert(source.clone(), error);
-                pass.keep(known_as, look);
-                continue;
-            }
-            let payload_is_known = !matches!(step, Step::New | Step::Changed(Change::Payload));
-            if let Err(why) = ready(options, found, payload_is_known) {
-                pass.keep(known_as, look);
-                if options.once {
-                    let path = self.clips.join(source);
-                    let error = ReleaseError::NotReady { path, why };
-                    pass.problems.insert(source.clone(), error);
-                } else {
-                    pass.waiting.push(Waiting {
-                        source: source.clone(),
-                        why,
-                    });
-                }
-                continue;
-            }
-            let front = match probe::front_matter(found) {
-                Ok(front) => front,
-                Err(error) => {
-                    pass.keep(known_as, look);
-                    pass.problems.insert(source.clone(), error);
-                    continue;
-                }
-            };
-            let hold = match front.publish_at {
-                _ if front.draft => Some(Hold::Draft),
-                Some(date) if date > now => Some(Hold::Until(date)),
-                _ => None,
-            };
-            if let Some(hold) = hold {
-                pass.hold(found, *fingerprint, hold, known_as, look);
-                continue;
-            }
-            if let Some(slug) = &front.slug {
-                slugs.reserve(slug, source);
-            }
-            chosen.push(Work {
-                found: found.clone(),
-                fingerprint: *fingerprint,
-                front,
-                slug: String::new(),
-                renamed_from,
-                why,
-            });
-        }
-        let mut named = Vec::with_capacity(chosen.len());
-        for mut work in chosen {
-            match self.name(&mut slugs, &work, look) {
-                Ok(slug) => {
-                    work.slug = slug;
-                    named.push(work);
-                }
-                Err(error) => {
-                    pass.keep(work.known_as(), look);
-                    pass.problems.insert(work.found.source, error);
-                }
-            }
-        }
-        // What is quickly done is not kept waiting by what is long.
-        named.sort_by_key(|work| {
-            work.found
-                .files
-                .iter()
-                .map(|file| file.stat.bytes)
-                .sum::<u64>()
-        });
-        named
-    }
-
-    fn tell_withdrawn(&self, source: &str, pass: &mut Pass) {
-        let message = format!(
-            "{}: withdrawn, and not published. Remove it, or publish it again with `publisher withdraw --undo`",
-            self.clips.join(source).display()
-        );
-        let what = ("warning", source, message.as_str());
-        tell(&mut pass.told, &self.told, &self.reporter, what);
-    }
-
-    fn name(&self, slugs: &mut Slugs, work: &Work, look: &Look) -> Result<String, ReleaseError> {
-        let source = &work.found.source;
-        let is_file = work.found.files.iter().any(|file| file.path.is_empty());
-        let plain = if is_file {
-            crate::prepare::stem(source)
-        } else {
-            source
-        };
-        // Another name is another place, unless the publisher holds on to the old one.
-        let had = match &work.renamed_from {
-            Some(_) => None,
-            None => look.release(source).map(|release| release.slug.as_str()),
-        };
-        slugs
-            .give(source, work.front.slug.as_deref(), had, plain)
-            .map_err(|other| ReleaseError::SlugTaken {
-                path: self.clips.join(source),
-                slug: work.front.slug.clone().unwrap_or_default(),
-                other,
-            })
-    }
-
     /// Makes one release after the other, and stages what is written of each.
     fn make_all(
         &self,
@@ -446,7 +294,7 @@ impl Publisher {
         for work in work {
             if started.elapsed() > PORTION && !pass.made.is_empty() {
                 pass.keep(work.known_as(), look);
-                pass.more = true;
+                pass.left += 1;
                 continue;
             }
             let source = work.found.source.clone();
@@ -493,13 +341,6 @@ impl Publisher {
                 })
             });
         }
-    }
-}
-
-impl Work {
-    /// The name under which the last run knew it.
-    fn known_as(&self) -> &str {
-        self.renamed_from.as_ref().unwrap_or(&self.found.source)
     }
 }
 
@@ -560,19 +401,6 @@ impl Pass {
             &found.source
         };
         self.entries.insert(source.to_owned(), entry);
-    }
-}
-
-/// Whether a release may be published now, or why not.
-fn ready(
-    options: &mut Options<'_>,
-    found: &FoundRelease,
-    payload_is_known: bool,
-) -> Result<(), String> {
-    match &mut options.ready {
-        Some(ready) => ready(found),
-        None if payload_is_known => Ok(()),
-        None => crate::watch::at_rest(found),
     }
 }
 

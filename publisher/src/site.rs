@@ -50,7 +50,7 @@ impl Out {
             _lock: Some(lock),
         };
         // Below the upper folders only a run that said so writes.
-        let depth = if out.claims_path().exists() {
+        let depth = if out.is_being_written() {
             usize::MAX
         } else {
             2
@@ -188,14 +188,10 @@ impl Out {
 
     /// What earlier runs were about to write and may have written.
     pub fn claimed(&self) -> BTreeSet<String> {
-        // A list that can't be read costs stale files, nothing else. The second is what older programs wrote.
-        let read = |path: PathBuf| {
-            let bytes = fs::read(path).unwrap_or_default();
-            serde_json::from_slice::<Claims>(&bytes).unwrap_or_default()
-        };
-        let mut files = read(self.claims_path()).files;
-        files.extend(read(self.root.join("manifest.json")).files);
-        files
+        // A list that can't be read costs stale files, nothing else.
+        let bytes = fs::read(self.claims_path()).unwrap_or_default();
+        let claims: Claims = serde_json::from_slice(&bytes).unwrap_or_default();
+        claims.files
     }
 
     /// Says that a run is about to write: the next one takes away what it leaves half-written.
@@ -216,17 +212,20 @@ impl Out {
         Ok(store::write_atomic(&self.claims_path(), &bytes)?)
     }
 
+    /// Whether a run is writing, or was killed while it did.
+    pub fn is_being_written(&self) -> bool {
+        self.claims_path().exists()
+    }
+
     /// All that was claimed is in the ledger now, or gone.
     pub fn settle_claims(&self) -> Result<(), PublishError> {
-        for path in [self.claims_path(), self.root.join("manifest.json")] {
-            match fs::remove_file(&path) {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(failed("remove", &path)(source));
-                }
-                _ => {}
+        let path = self.claims_path();
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(failed("remove", &path)(source))
             }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Makes payload that took its place in the library last.

@@ -36,6 +36,10 @@ pub struct SizedPicture {
     pub fallback: bool,
 }
 
+/// The longest file whose SHA-256 is made while its release is: a hundredth of a second's work, less than a job and
+/// a second look at its pages would cost.
+const SHORT: u64 = 16 << 20;
+
 /// Asks for one release, and remembers what was asked for.
 pub struct Wishes<'a> {
     derived: &'a Derived,
@@ -103,8 +107,12 @@ impl<'a> Wishes<'a> {
         }
     }
 
-    /// SHA-256 of a whole payload file.
+    /// SHA-256 of a whole payload file: of a small one at once, of a large one when it is made.
     pub fn sha256(&mut self, path: PathBuf, stat: StatRecord, name: &str) -> Option<[u8; 32]> {
+        if stat.bytes <= SHORT {
+            // It has just been hashed for its torrent, so it is in memory; one that is gone has no hash.
+            return store::sha256_file(&path, &store::pass::Progress::default()).ok();
+        }
         let job = Job {
             source: path,
             stat,

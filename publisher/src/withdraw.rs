@@ -152,10 +152,8 @@ pub fn withdraw(
         match run(path, &root, reporter) {
             Ok(()) => break,
             Err(PublishError::Busy(_)) => {
-                if Out::peek(&root)
-                    .read_state()
-                    .is_ok_and(|state| done(&state))
-                {
+                // The state says it first; pages and feeds follow in the same run.
+                if peek.read_state().is_ok_and(|state| done(&state)) && !peek.is_being_written() {
                     break;
                 }
             }

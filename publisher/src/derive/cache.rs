@@ -97,6 +97,7 @@ impl Derived {
         let folder = self.folder(job);
         fs::create_dir_all(&folder)
             .map_err(|source| DeriveError::cache("make", &folder, source))?;
+        remove_temporary(&folder);
         let made = recipe::make(job, &folder, &self.tools, reporter, cancel);
         // What was read while the source changed is neither made nor failed.
         self.check_source(job)?;
@@ -226,6 +227,17 @@ fn read_made(folder: &Path) -> Option<Made> {
             Made::Sha256(bytes.try_into().ok()?)
         }
     })
+}
+
+/// Takes away what a kill left half-written: one job is worked on at a time.
+fn remove_temporary(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') && name.ends_with(".tmp") {
+            // What stays takes room and nothing else.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 #[cfg(test)]

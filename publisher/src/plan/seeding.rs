@@ -61,13 +61,15 @@ pub fn next_state(
         );
     }
     let mut kept_ids: BTreeSet<&str> = BTreeSet::new();
+    let mut refused: BTreeSet<&str> = withdrawn.iter().map(String::as_str).collect();
     for release in &before.releases {
         if replaced.contains(release.source.as_str()) {
             continue;
         }
-        let mut ids = release.torrents.iter();
-        let is_withdrawn = !release.torrents.is_empty() && ids.all(|id| withdrawn.contains(id));
+        // With one of its torrents go all of them.
+        let is_withdrawn = release.torrents.iter().any(|id| withdrawn.contains(id));
         let next = if is_withdrawn {
+            refused.extend(release.torrents.iter().map(String::as_str));
             // Its files are remembered, so that the same ones are refused without being read.
             StateRelease {
                 withdrawn: true,
@@ -89,13 +91,13 @@ pub fn next_state(
     }
     for torrent in &before.torrents {
         let id = torrent.id.as_str();
-        if withdrawn.contains(id) {
-            let refused = StateTorrent {
+        if refused.contains(id) {
+            let torrent = StateTorrent {
                 status: Status::Withdrawn,
                 until: None,
                 ..torrent.clone()
             };
-            torrents.insert(id, refused);
+            torrents.insert(id, torrent);
             continue;
         }
         if torrents.contains_key(id) {

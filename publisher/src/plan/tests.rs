@@ -1,6 +1,7 @@
+//! Every way a release can go between two looks at the folder.
+
 use super::*;
 use crate::folder::{FoundFile, Kind, Sidecars};
-use metainfo::state::StatRecord;
 
 const GB: u64 = 1 << 30;
 
@@ -214,6 +215,8 @@ fn what_was_withdrawn_stays_so_until_it_is_another_file() {
         [Step::Changed(Change::Payload)]
     );
     assert_eq!(steps(&[found("a", 1)], &before, &NONE), [Step::Unchanged]);
+    // Another name makes it no other file.
+    assert_eq!(steps(&[found("z", 1)], &before, &ids), [Step::Withdrawn]);
     // It is not missed either.
     let here = [found("b", 2)];
     let survey = decide(&here, &before, |question| question.withdrawn = &ids);

@@ -141,13 +141,14 @@ impl Publisher {
             + stale.len();
         let anything = changes > 0 || state != look.state || ledger != look.ledger;
         let is_first = !out.origin_path().exists();
-        if anything || is_first || !claimed.is_empty() {
+        if anything || is_first || look.unfinished {
             let new: BTreeSet<String> = mine
                 .iter()
                 .filter(|path| !before.contains(*path))
                 .map(|path| (*path).to_owned())
                 .chain(claimed.iter().cloned())
                 .chain(batches.paths.iter().cloned())
+                .chain(stale.iter().map(|path| (*path).to_owned()))
                 .collect();
             out.claim(new)?;
             self.write_origin()?;
@@ -336,11 +337,11 @@ impl Publisher {
             shown.map(|entry| entry.slug.clone()).collect()
         };
         let now = shown(ledger);
-        if now != shown(&look.ledger) {
+        if now != shown(&look.ledger) || look.unfinished {
             self.out
                 .keep_views(&now.iter().map(String::as_str).collect());
         }
-        if !ledger.jobs().eq(look.ledger.jobs()) {
+        if !ledger.jobs().eq(look.ledger.jobs()) || look.unfinished {
             let jobs: Vec<_> = ledger.jobs().map(|asked| asked.job.clone()).collect();
             self.derived.keep_only(&jobs);
         }

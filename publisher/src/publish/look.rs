@@ -3,7 +3,7 @@
 
 use super::Publisher;
 use crate::channel::Channel;
-use crate::derive::Found;
+use crate::derive::{Derived, Found};
 use crate::error::{PublishError, ReleaseError};
 use crate::fingerprint::Fingerprint;
 use crate::folder::{self, FoundRelease};
@@ -13,9 +13,11 @@ use crate::plan::{self, Question, Survey};
 use crate::present;
 use crate::seal::{self, Addresses};
 use crate::sign::Signer;
+use crate::site::Out;
 use jiff::Timestamp;
+use metainfo::MerkleHash;
 use metainfo::catalog::Catalog;
-use metainfo::state::{State, StateRelease, StateTorrent};
+use metainfo::state::{State, StateFile, StateRelease, StateTorrent};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -33,8 +35,12 @@ pub(super) struct Look {
     pub(super) state: State,
     pub(super) catalog: Option<Catalog>,
     pub(super) ledger: Ledger,
+    /// The last run was killed while it wrote.
+    pub(super) unfinished: bool,
     /// Ids of torrents that are to be gone.
     pub(super) withdrawn: BTreeSet<String>,
+    /// What those torrents hold: roots of their files, in order.
+    pub(super) withdrawn_bytes: BTreeMap<Vec<MerkleHash>, String>,
     /// What was found, each with its fingerprint.
     pub(super) found: Vec<(FoundRelease, u64)>,
     /// What lies there and can't be published.
@@ -121,13 +127,23 @@ impl Look {
             })
             .collect();
         let refused: BTreeMap<String, ReleaseError> = listing.problems.into_iter().collect();
+        let withdrawn = out.read_withdrawn()?.ids();
+        let withdrawn_bytes = state
+            .torrents
+            .iter()
+            .filter(|torrent| withdrawn.contains(&torrent.id))
+            .map(|torrent| (roots(&torrent.files), torrent.id.clone()))
+            .filter(|(roots, _)| !roots.is_empty())
+            .collect();
         let mut look = Self {
             channel,
             channel_view,
             addresses,
             catalog: catalog?,
             ledger,
-            withdrawn: out.read_withdrawn()?.ids(),
+            unfinished: out.is_being_written(),
+            withdrawn,
+            withdrawn_bytes,
             found,
             refused,
             orphans: listing.orphans,
@@ -143,18 +159,18 @@ impl Look {
             .flat_map(|catalog| &catalog.releases)
             .map(|release| release.slug.as_str())
             .collect();
+        let intact = look.intact(publisher, &listed);
         let survey = plan::survey(&Question {
             found: &look.found,
             refused: &look.refused.keys().cloned().collect(),
             state: &look.state,
             ledger: &look.ledger,
             withdrawn: &look.withdrawn,
-            intact: &|source, entry| look.is_intact(publisher, source, entry, &listed),
+            intact: &|source, _| intact.contains(source),
             device,
             now,
             allow_removals,
         });
-        drop(listed);
         look.survey = survey;
         Ok(Some(look))
     }
@@ -171,10 +187,47 @@ impl Look {
         self.state.torrents.get(*place)
     }
 
+    /// Sources of which all is there that was published, and nothing new was made. Several `stat`s for each
+    /// release: shared out among the cores, since they are most of what an unchanged channel costs.
+    fn intact(&self, publisher: &Publisher, listed: &HashSet<&str>) -> HashSet<String> {
+        let (out, derived) = (&publisher.out, &*publisher.derived);
+        let candidates: Vec<(&str, &Entry)> = self
+            .found
+            .iter()
+            .filter_map(|(found, fingerprint)| {
+                let entry = self.ledger.releases.get(&found.source)?;
+                let same = entry.fingerprint == *fingerprint;
+                same.then_some((found.source.as_str(), entry))
+            })
+            .collect();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = candidates.len().div_ceil(threads).max(1);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = candidates
+                .chunks(share)
+                .map(|chunk| {
+                    scope.spawn(move || {
+                        let intact = chunk.iter().filter(|(source, entry)| {
+                            self.is_intact(out, derived, source, entry, listed)
+                        });
+                        intact
+                            .map(|(source, _)| (*source).to_owned())
+                            .collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            let joined = threads.into_iter();
+            joined
+                .flat_map(|thread| thread.join().expect("looking at files never panics"))
+                .collect()
+        })
+    }
+
     /// Whether what was published of a release is all there, and nothing new was made for it.
     fn is_intact(
         &self,
-        publisher: &Publisher,
+        out: &Out,
+        derived: &Derived,
         source: &str,
         entry: &Entry,
         listed: &HashSet<&str>,
@@ -182,7 +235,6 @@ impl Look {
         let (Some(shown), Some(release)) = (&entry.shown, self.release(source)) else {
             return false;
         };
-        let out = &publisher.out;
         let mut jobs = shown.jobs.iter().filter(|asked| asked.open);
         (shown.unlisted || listed.contains(entry.slug.as_str()))
             && shown.files.iter().all(|path| is_file(&out.site(path)))
@@ -191,8 +243,15 @@ impl Look {
                 self.torrent(id)
                     .is_some_and(|torrent| seal::is_whole(torrent, out.root()))
             })
-            && jobs.all(|asked| publisher.derived.look(&asked.job) == Found::Missing)
+            && jobs.all(|asked| derived.look(&asked.job) == Found::Missing)
     }
+}
+
+/// What files hold, whatever they are called.
+pub(super) fn roots(files: &[StateFile]) -> Vec<MerkleHash> {
+    let mut roots: Vec<MerkleHash> = files.iter().filter_map(|file| file.merkle_root).collect();
+    roots.sort_unstable();
+    roots
 }
 
 fn is_file(path: &Path) -> bool {

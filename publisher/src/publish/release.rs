@@ -2,9 +2,9 @@
 //! left of it and still holds is taken over without being read.
 
 use super::Publisher;
-use super::Work;
+use super::choose::Work;
 use super::commit::Batches;
-use super::look::Look;
+use super::look::{self, Look};
 use crate::error::{PublishError, ReleaseError};
 use crate::fingerprint::Fingerprint;
 use crate::folder::FoundFile;
@@ -149,11 +149,12 @@ impl Maker<'_> {
             source = self.rendition(Payload::of_source(&probed), &probed, same);
         }
         let source = source?;
-        if self.look.withdrawn.contains(&source.id) {
+        let bytes = &self.look.withdrawn_bytes;
+        if let Some(id) = bytes.get(&look::roots(&source.files)) {
             return Err(Refused::Withdrawn(Box::new(Entry {
                 fingerprint,
                 slug: slug.to_owned(),
-                hold: Some(Hold::Withdrawn(source.id)),
+                hold: Some(Hold::Withdrawn(id.clone())),
                 shown: None,
             })));
         }
@@ -181,7 +182,7 @@ impl Maker<'_> {
     /// Payload → SealedRendition, by the short way where nothing changed.
     fn rendition(
         &self,
-        payload: Payload,
+        mut payload: Payload,
         probed: &ProbedRelease,
         same: Option<&StateRelease>,
     ) -> Result<SealedRendition, ReleaseError> {
@@ -200,6 +201,14 @@ impl Maker<'_> {
                 reseal(&payload, media.clone(), recorded, channel, addresses, root)
             {
                 return Ok(sealed);
+            }
+            // The same files under the name that their torrent has are the same torrent.
+            let name = recorded
+                .files
+                .first()
+                .and_then(|file| file.path.split('/').next());
+            if let Some(name) = name {
+                name.clone_into(&mut payload.name);
             }
         }
         let reporter = &self.publisher.reporter;

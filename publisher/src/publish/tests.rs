@@ -1,3 +1,5 @@
+//! Whole runs over small channels, time as an argument: what is written, what stays and what goes.
+
 use super::*;
 use crate::report::Mode;
 use metainfo::state::{State, Status};
@@ -173,10 +175,19 @@ fn withdrawn_is_gone_on_every_layer_and_comes_back_when_undone() {
     check_gone(&channel);
     channel.run();
     check_gone(&channel);
+    // Nor does another name make them others.
+    std::fs::rename(channel.clip("a.bin"), channel.clip("z.bin")).unwrap();
+    channel.run();
+    check_gone(&channel);
+    let copy = std::fs::read(channel.clip("z.bin")).unwrap();
+    std::fs::remove_file(channel.clip("z.bin")).unwrap();
+    channel.put("y.bin", &copy);
+    channel.run();
+    check_gone(&channel);
+    assert_eq!(channel.run().written, 0);
     std::fs::remove_file(&list).unwrap();
     channel.run();
-    assert_eq!(channel.pages(), ["a", "b"]);
-    assert!(channel.publisher.out.library().join(&id).exists());
+    assert_eq!(channel.pages(), ["b", "y"]);
 }
 
 #[test]

@@ -227,10 +227,14 @@ impl<I: Inspect> Keeper<I> {
             .first()
             .is_some_and(|file| !file.path.is_empty());
         // The list may be older than the file: much may have been published since it was made.
+        // The folder may have been listed under another spelling of its path than the one events come with.
+        let entry = self.ground.root().join(name);
         let sight = |file: &FoundFile| {
-            let stat = store::stat_record(&file.location).ok();
+            let mut path = entry.clone();
+            path.extend(&file.path);
+            let stat = store::stat_record(&path).ok();
             let stat = stat.filter(|stat| stat.same_content(&file.stat))?;
-            Some(self.ground.sight(file.location.clone(), stat))
+            Some(self.ground.sight(path, stat))
         };
         let sights: Option<Vec<Sight>> = found.files.iter().map(sight).collect();
         let verdict = match sights {
@@ -240,6 +244,12 @@ impl<I: Inspect> Keeper<I> {
             None => Verdict::WaitUntil(now + QUICK),
         };
         let Some(reason) = verdict.reason() else {
+            if self.agenda.holds(name) {
+                // It goes with a run that something else called for, and needs none of its own.
+                let look = self.ground.entry(name);
+                self.ground.remember(&mut self.fingerprints, name, &look);
+                self.agenda.done(name);
+            }
             return Ok(());
         };
         // When it is ready it is a change, though it may look as it does now.

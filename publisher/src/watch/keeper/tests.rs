@@ -42,7 +42,7 @@ impl Inspect for Answers {
 }
 
 /// Releases with their files as they were published.
-type Published = Vec<(String, Vec<folder::FoundFile>)>;
+type Published = Vec<(String, Vec<FoundFile>)>;
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -84,7 +84,7 @@ fn bench(files: &[&str]) -> Bench {
     }
 }
 
-fn content(found: folder::FoundRelease) -> (String, Vec<folder::FoundFile>) {
+fn content(found: FoundRelease) -> (String, Vec<FoundFile>) {
     (found.source, found.files)
 }
 
@@ -428,4 +428,30 @@ fn a_release_that_changed_since_it_was_listed_waits() {
     });
     assert!(refused.unwrap().is_err());
     assert_eq!(bench.said.borrow().asked, 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_folder_may_go_by_another_name() {
+    let mut bench = bench(&[]);
+    let beside = tempfile::tempdir().unwrap();
+    let link = beside.path().join("clips");
+    std::os::unix::fs::symlink(bench.root(), &link).unwrap();
+    for (at, bytes) in [(0, 5), (10_000, 50)] {
+        bench.put("a.mp4", bytes);
+        bench.step(at, &[("a.mp4", true)]);
+        let (now, mut answer) = (bench.at(at + 250), None);
+        bench.keeper.run(now, &[], &mut |ready| {
+            answer = Some(ready(&folder::list(&link, &[]).unwrap().releases[0]));
+            Outcome {
+                whole: true,
+                next: None,
+            }
+        });
+        assert_eq!(answer, Some(Ok(())));
+        assert!(
+            bench.keeper.settle.is_empty(),
+            "what is published is forgotten"
+        );
+    }
 }
