@@ -43,6 +43,7 @@ use for_each_example;
 mod aria2;
 mod bad_input;
 mod browser;
+mod derived;
 mod dropped;
 mod feeds;
 mod formats;

@@ -57,7 +57,7 @@ pub enum Step {
     /// Find the swarm whose [`request_digest`] this is, and tell it by [`Responder::identify`].
     Identify([u8; 20]),
     /// Agreed: see [`Open`].
-    Open(Open),
+    Open(Box<Open>),
     /// Close the connection.
     Fail(EncryptionError),
 }
@@ -70,7 +70,7 @@ pub struct Open {
     /// What has come for the connection so far, in the clear.
     pub received: Vec<u8>,
     /// How to go on: encrypted, or in the clear.
-    pub cipher: Option<Cipher>,
+    pub cipher: Option<Box<Cipher>>,
 }
 
 /// Why no connection came about.
@@ -110,7 +110,7 @@ enum Stage {
     /// The shell looks for the swarm.
     Identify { keys: Keys },
     /// Their offer is coming in.
-    Offer { cipher: Cipher, plain: Vec<u8> },
+    Offer { cipher: Box<Cipher>, plain: Vec<u8> },
     /// Over, well or not.
     Done,
 }
@@ -145,7 +145,7 @@ impl Responder {
         };
         if let Some(swarm) = swarm {
             self.stage = Stage::Offer {
-                cipher: keys.ciphers(&swarm),
+                cipher: Box::new(keys.ciphers(&swarm)),
                 plain: Vec::new(),
             };
         }
@@ -217,7 +217,11 @@ impl Responder {
     }
 
     /// ENCRYPT(VC, crypto_provide, len(PadC), PadC, len(IA)), ENCRYPT(IA). `plain` is what of it is decrypted.
-    fn offer(&mut self, mut cipher: Cipher, mut plain: Vec<u8>) -> Result<Step, EncryptionError> {
+    fn offer(
+        &mut self,
+        mut cipher: Box<Cipher>,
+        mut plain: Vec<u8>,
+    ) -> Result<Step, EncryptionError> {
         let wait = |this: &mut Self, cipher, plain| {
             this.stage = Stage::Offer { cipher, plain };
             Ok(Step::Wait)
@@ -263,11 +267,11 @@ impl Responder {
             None
         };
         received.append(&mut rest);
-        Ok(Step::Open(Open {
+        Ok(Step::Open(Box::new(Open {
             reply,
             received,
             cipher,
-        }))
+        })))
     }
 
     /// Decrypts until `plain` is so long; says whether it is. Never further: what follows the early bytes may be in

@@ -242,7 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
                 Step::Open(open) => {
                     self.ahead += open.reply.len();
                     self.out.push_back(open.reply.into());
-                    self.cipher = open.cipher.map(Box::new);
+                    self.cipher = open.cipher;
                     self.give(&open.received, connection);
                     return Ok(());
                 }

@@ -69,7 +69,7 @@ fn negotiate(
     match end.expect("an end") {
         Step::Open(mut open) => {
             cipher.decrypt(&mut open.reply);
-            Ok((open, cipher))
+            Ok((*open, cipher))
         }
         Step::Fail(error) => Err(error),
         other => panic!("{other:?}"),
