@@ -6,7 +6,7 @@
 //! makes the one read pass (`HashedRendition`) and [`seal`] the torrent (together a `SealedRelease`) →
 //! [`present`] and [`page`] make catalog and pages → [`plan`] says what to seed from now on → [`site`] writes.
 //! [`publish`] walks that way once; `build`, `watch` and `up` differ only in how often. What is slow is made
-//! behind publication: [`wanted`] says what, [`derive`] makes it.
+//! behind publication: [`wanted`] says what, `derive` makes it.
 //!
 //! Not here: serving anybody. Only [`up`] knows the seeder.
 

@@ -1,5 +1,5 @@
 //! What a run is to do: pure functions of what lies in the clips folder, of what the last run left and of
-//! the time. [`survey`] says what becomes of each release; [`seeding`] says what to seed from then on.
+//! the time. [`survey`] says what becomes of each release; `seeding` says what to seed from then on.
 //!
 //! Not here: reading or writing anything.
 

@@ -1,8 +1,8 @@
 //! One run: the clips folder as it is now → `out/` as it should be. The same run serves `build`,
 //! `watch` and `up`; what is unchanged costs a few `stat`s and no read.
 //!
-//! [`look`] gathers what there is and has [`crate::plan`] decide, [`choose`] sorts out, [`release`] brings one release from its
-//! files to its pages, [`commit`] writes: library, torrents, state, catalog, pages; then what is stale goes.
+//! `look` gathers what there is and has [`crate::plan`] decide, `choose` sorts out, `release` brings one release from its
+//! files to its pages, `commit` writes: library, torrents, state, catalog, pages; then what is stale goes.
 //! A kill anywhere leaves pages whose every link works, and loses nothing that was published.
 
 mod choose;

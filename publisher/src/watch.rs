@@ -1,8 +1,8 @@
 //! Keeping `out/` in step with a folder that people drop files into. Events only say where to look; what is
 //! there is found by looking, and nothing is published before it is at rest.
 //!
-//! [`settle`] says when a file is at rest, [`agenda`] what is looked at when, [`look`] looks, [`events`]
-//! turns the system's events into hints, [`keeper`] joins them; here is the thread that waits.
+//! [`settle`] says when a file is at rest, [`agenda`] what is looked at when, `look` looks, [`events`]
+//! turns the system's events into hints, `keeper` joins them; here is the thread that waits.
 
 pub mod agenda;
 pub mod events;

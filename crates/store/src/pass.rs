@@ -1,10 +1,10 @@
 //! One read pass over the files of a torrent: SHA-1 of every piece and SHA-256 leaves of every file,
 //! from the same bytes, in parallel over units of the payload.
 //!
-//! The payload is cut into units of whole pieces ([`unit`]); threads take them in order ([`ahead`]). Of a unit, a
-//! thread hashes four pieces in step ([`crate::lanes`]), each read by a lane of its own ([`lane`]), and the leaves
+//! The payload is cut into units of whole pieces (`unit`); threads take them in order (`ahead`). Of a unit, a
+//! thread hashes four pieces in step ([`crate::lanes`]), each read by a lane of its own (`lane`), and the leaves
 //! that end in what it just read, four at once, while the bytes are in the core's cache. What is left over goes
-//! as one lane. A large payload's pass keeps a [`journal`] and goes on after a kill.
+//! as one lane. A large payload's pass keeps a `journal` and goes on after a kill.
 
 use crate::lanes::{self, LANES, Sha1Lanes};
 use crate::stat::stat_record;
