@@ -198,6 +198,12 @@ fn poster_view(
     let alt = probed.front.poster_alt.clone().unwrap_or_default();
     let fallback = extras.pictures.iter().position(|sized| sized.fallback);
     if let Some(fallback) = fallback {
+        // What a page showed before there were sizes stays: somebody may have that page open.
+        if let Some(poster) = &probed.poster
+            && let Ok(bytes) = std::fs::read(&poster.path)
+        {
+            put(format!("poster.{}", poster.extension), bytes);
+        }
         let sources: Vec<PictureView> = extras
             .pictures
             .iter()
