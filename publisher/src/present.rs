@@ -189,48 +189,14 @@ fn updated(probed: &ProbedRelease) -> Timestamp {
         .unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-fn poster_view(
+/// The picture as it stands there, or the drawn one: pages show it until there are sizes of it, and it stays for
+/// those who have such a page open.
+fn plain_poster(
     probed: &ProbedRelease,
-    extras: &Extras,
     channel: &Channel,
     put: &mut impl FnMut(String, Vec<u8>) -> String,
 ) -> PosterView {
     let alt = probed.front.poster_alt.clone().unwrap_or_default();
-    let fallback = extras.pictures.iter().position(|sized| sized.fallback);
-    if let Some(fallback) = fallback {
-        // What a page showed before there were sizes stays: somebody may have that page open.
-        if let Some(poster) = &probed.poster
-            && let Ok(bytes) = std::fs::read(&poster.path)
-        {
-            put(format!("poster.{}", poster.extension), bytes);
-        }
-        let sources: Vec<PictureView> = extras
-            .pictures
-            .iter()
-            .map(|SizedPicture { picture, bytes, .. }| {
-                let ending = match picture.mime {
-                    "image/webp" => "webp",
-                    _ => "jpg",
-                };
-                PictureView {
-                    url: put(format!("poster-{}.{ending}", picture.width), bytes.clone()),
-                    mime: picture.mime.into(),
-                    width: picture.width,
-                    height: picture.height,
-                }
-            })
-            .collect();
-        let shown = &sources[fallback];
-        return PosterView {
-            url: shown.url.clone(),
-            mime: shown.mime.clone(),
-            width: shown.width,
-            height: shown.height,
-            alt,
-            placeholder: false,
-            sources,
-        };
-    }
     // A poster that vanished since it was probed is drawn like one that never was.
     let read = probed
         .poster
@@ -258,6 +224,44 @@ fn poster_view(
         alt,
         placeholder: true,
         sources: Vec::new(),
+    }
+}
+
+fn poster_view(
+    probed: &ProbedRelease,
+    extras: &Extras,
+    channel: &Channel,
+    put: &mut impl FnMut(String, Vec<u8>) -> String,
+) -> PosterView {
+    let plain = plain_poster(probed, channel, put);
+    let Some(fallback) = extras.pictures.iter().position(|sized| sized.fallback) else {
+        return plain;
+    };
+    let sources: Vec<PictureView> = extras
+        .pictures
+        .iter()
+        .map(|SizedPicture { picture, bytes, .. }| {
+            let ending = match picture.mime {
+                "image/webp" => "webp",
+                _ => "jpg",
+            };
+            PictureView {
+                url: put(format!("poster-{}.{ending}", picture.width), bytes.clone()),
+                mime: picture.mime.into(),
+                width: picture.width,
+                height: picture.height,
+            }
+        })
+        .collect();
+    let shown = &sources[fallback];
+    PosterView {
+        url: shown.url.clone(),
+        mime: shown.mime.clone(),
+        width: shown.width,
+        height: shown.height,
+        placeholder: false,
+        sources,
+        ..plain
     }
 }
 

@@ -187,7 +187,7 @@ pub async fn accept<I: Incoming>(
     listener: I,
     gate: Arc<Gate>,
     metrics: Arc<Metrics>,
-    counters: for<'a> fn(&'a Metrics) -> AcceptCounters<'a>,
+    counters: impl for<'a> Fn(&'a Metrics) -> AcceptCounters<'a>,
     stop: CancellationToken,
     mut serve: impl FnMut(I::Stream, SocketAddr, Pass),
 ) {

@@ -4,8 +4,8 @@ use crate::config::{ServeConfig, Source};
 use crate::error::ServeError;
 use crate::http::compressed::Compressed;
 use crate::library::{Library, Load};
-use crate::metrics::Metrics;
-use crate::net::{self, AcceptCounters, Gate};
+use crate::metrics::{Counter, Metrics};
+use crate::net::{self, AcceptCounters, Gate, Incoming};
 use crate::{http, peer, utp};
 use metainfo::PeerId;
 use metainfo::state::StatRecord;
@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 use swarm::announces::Announces;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -213,44 +214,14 @@ impl Bound {
             );
         }
         let limits = &shared.config.limits;
-        let gate = Arc::new(Gate::new(limits.peers, limits.peers_per_address, &[]));
+        let places = || Arc::new(Gate::new(limits.peers, limits.peers_per_address, &[]));
+        let gate = places();
         for listener in peers {
-            let serving = shared.clone();
-            shared.tasks.spawn(net::accept(
-                listener,
-                gate.clone(),
-                shared.metrics.clone(),
-                |m| AcceptCounters {
-                    accepted: &m.peers_accepted,
-                    refused: &m.peers_refused_address,
-                    full: &m.peers_full,
-                },
-                shared.stop.clone(),
-                move |stream, remote, pass| {
-                    let task = peer::serve(serving.clone(), stream, remote, pass);
-                    serving.tasks.spawn(task);
-                },
-            ));
+            take_peers(&shared, listener, gate.clone(), |m| &m.peers_accepted);
         }
         if let Some(listener) = utp {
             // Places of its own: a flood of datagrams must not keep TCP's peers out.
-            let gate = Gate::new(limits.peers, limits.peers_per_address, &[]);
-            let serving = shared.clone();
-            shared.tasks.spawn(net::accept(
-                listener,
-                Arc::new(gate),
-                shared.metrics.clone(),
-                |m| AcceptCounters {
-                    accepted: &m.peers_accepted_utp,
-                    refused: &m.peers_refused_address,
-                    full: &m.peers_full,
-                },
-                shared.stop.clone(),
-                move |stream, remote, pass| {
-                    let task = peer::serve(serving.clone(), stream, remote, pass);
-                    serving.tasks.spawn(task);
-                },
-            ));
+            take_peers(&shared, listener, places(), |m| &m.peers_accepted_utp);
         }
         let proxies = &shared.config.trusted_proxies;
         let gate = Gate::new(
@@ -294,6 +265,34 @@ impl Bound {
         tracing::debug!("counted: {}", shared.metrics.snapshot());
         Ok(())
     }
+}
+
+/// Takes peers from a listener until the seeder stops, one task each.
+fn take_peers<I>(
+    shared: &Arc<Shared>,
+    listener: I,
+    gate: Arc<Gate>,
+    accepted: for<'a> fn(&'a Metrics) -> &'a Counter,
+) where
+    I: Incoming + Send + Sync + 'static,
+    I::Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
+{
+    let serving = shared.clone();
+    shared.tasks.spawn(net::accept(
+        listener,
+        gate,
+        shared.metrics.clone(),
+        move |m| AcceptCounters {
+            accepted: accepted(m),
+            refused: &m.peers_refused_address,
+            full: &m.peers_full,
+        },
+        shared.stop.clone(),
+        move |stream, remote, pass| {
+            let task = peer::serve(serving.clone(), stream, remote, pass);
+            serving.tasks.spawn(task);
+        },
+    ));
 }
 
 /// How often a port is looked for that is free for TCP and for uTP.

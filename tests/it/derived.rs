@@ -38,7 +38,8 @@ fn an_encoding_that_was_killed_goes_on_and_loses_no_frame() {
     let at = temporary();
     let clips = channel(at.path());
     let source = clips.join("long.mov");
-    let input = ffmpeg::picture_and_sound("320x180", 25, 75);
+    // Many parts of little work each: the encoder is nice, and a busy machine leaves it next to nothing.
+    let input = ffmpeg::picture_and_sound("96x54", 10, 150);
     ffmpeg::make(
         &input,
         &["-c:v", "mpeg4", "-q:v", "6", "-c:a", "aac"],
@@ -98,7 +99,7 @@ fn an_encoding_that_was_killed_goes_on_and_loses_no_frame() {
     for (n, pair) in shown.windows(2).enumerate() {
         let step = pair[1] - pair[0];
         assert!(
-            (step - 0.04).abs() < 0.002,
+            (step - 0.1).abs() < 0.002,
             "a gap of {step} s behind frame {n}"
         );
     }

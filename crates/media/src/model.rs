@@ -27,6 +27,24 @@ pub struct Media {
     pub chapters: Vec<Chapter>,
 }
 
+impl Media {
+    /// A file of which nothing is known but its container, and which is read from its beginning.
+    pub(crate) fn of(container: Container) -> Self {
+        Self {
+            container,
+            duration_s: None,
+            bit_rate: None,
+            video: None,
+            audio: None,
+            video_tracks: 0,
+            audio_tracks: 0,
+            faststart: true,
+            fragmented: false,
+            chapters: Vec::new(),
+        }
+    }
+}
+
 /// How a file is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Container {

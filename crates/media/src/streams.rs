@@ -151,16 +151,10 @@ pub(crate) fn key_frame(source: &dyn ReadAt, at_s: f64) -> Result<Option<KeyFram
 /// A file of one sound track.
 fn sound(container: Container, audio: Audio, duration_s: Option<f64>) -> Media {
     Media {
-        container,
         duration_s,
-        bit_rate: None,
-        video: None,
         audio: Some(audio),
-        video_tracks: 0,
         audio_tracks: 1,
-        faststart: true,
-        fragmented: false,
-        chapters: Vec::new(),
+        ..Media::of(container)
     }
 }
 

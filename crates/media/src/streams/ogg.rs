@@ -120,16 +120,8 @@ pub(super) fn probe(source: &dyn ReadAt) -> Result<Media, ProbeError> {
     }
 
     let mut media = Media {
-        container: Container::Ogg,
         duration_s,
-        bit_rate: None,
-        video: None,
-        audio: None,
-        video_tracks: 0,
-        audio_tracks: 0,
-        faststart: true,
-        fragmented: false,
-        chapters: Vec::new(),
+        ..Media::of(Container::Ogg)
     };
     for stream in streams {
         match stream.kind {

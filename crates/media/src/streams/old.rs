@@ -14,21 +14,6 @@ pub(super) const FLV: &[u8] = b"FLV\x01";
 /// MPEG program stream: a pack's start code.
 pub(super) const MPEG_PS: &[u8] = &[0, 0, 1, 0xba];
 
-fn media(container: Container) -> Media {
-    Media {
-        container,
-        duration_s: None,
-        bit_rate: None,
-        video: None,
-        audio: None,
-        video_tracks: 0,
-        audio_tracks: 0,
-        faststart: true,
-        fragmented: false,
-        chapters: Vec::new(),
-    }
-}
-
 fn picture(codec: VideoCodec, width: u32, height: u32) -> Video {
     Video {
         codec,
@@ -68,7 +53,7 @@ pub(super) fn probe_asf(source: &dyn ReadAt) -> Result<Media, ProbeError> {
     const AUDIO: [u8; 4] = [0x40, 0x9e, 0x69, 0xf8];
     let mut window = Window::new(source, 16 << 10);
     let length = window.length();
-    let mut media = media(Container::Asf);
+    let mut media = Media::of(Container::Asf);
     let end = little(window.get(16, 8)?, 0, 8).min(length);
     let mut at = 30;
     for _ in 0..200 {
@@ -111,7 +96,7 @@ pub(super) fn probe_asf(source: &dyn ReadAt) -> Result<Media, ProbeError> {
 pub(super) fn probe_flv(source: &dyn ReadAt) -> Result<Media, ProbeError> {
     let mut window = Window::new(source, 4 << 10);
     let length = window.length();
-    let mut media = media(Container::Flv);
+    let mut media = Media::of(Container::Flv);
     let mut at = 9 + 4;
     // Tags interleave: those in front tell both streams.
     for _ in 0..200 {
@@ -160,7 +145,7 @@ pub(super) fn probe_flv(source: &dyn ReadAt) -> Result<Media, ProbeError> {
 
 pub(super) fn probe_mpeg_ps(source: &dyn ReadAt) -> Result<Media, ProbeError> {
     let mut window = Window::new(source, 64 << 10);
-    let mut media = media(Container::MpegPs);
+    let mut media = Media::of(Container::MpegPs);
     let head = window.get(0, 256 << 10)?;
     let mut rest = head;
     while let Some(at) = rest.windows(3).position(|code| code == [0, 0, 1]) {

@@ -197,18 +197,7 @@ fn extended(bytes: &[u8]) -> f64 {
 }
 
 fn probe_avi(window: &mut Window<'_>) -> Result<Media, ProbeError> {
-    let mut media = Media {
-        container: Container::Avi,
-        duration_s: None,
-        bit_rate: None,
-        video: None,
-        audio: None,
-        video_tracks: 0,
-        audio_tracks: 0,
-        faststart: true,
-        fragmented: false,
-        chapters: Vec::new(),
-    };
+    let mut media = Media::of(Container::Avi);
     let mut kind = [0; 4];
     let mut rate = None;
     let mut at = 12;
