@@ -1,17 +1,20 @@
-//! One peer connection under any sequence of events: bytes from the peer, time, decisions of the
-//! choker, blocks that are read or can't be. The input is a list of operations; [`Shell`] carries out
+//! One peer connection under any sequence of events, whoever opened it, serving and fetching: bytes from the peer,
+//! time, decisions of choker and picker, blocks that are read or can't be. The input is a list of operations; [`Shell`] carries out
 //! what the connection says, as the seeder's task does, and checks every word of it.
+
+mod decided;
+mod said;
 
 use crate::draw::Draw;
 use bytes::Bytes;
 use metainfo::{Block, Geometry, PeerId, PieceLength, RawRequest, SwarmHash};
+use said::peer_message;
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use wire::bitfield::Bitfield;
-use wire::connection::{CloseReason, Connection, Output, Served, Settings};
+use wire::connection::{CloseReason, Command, Connection, Output, Own, Served, Settings};
 use wire::decoder::Decoder;
-use wire::extended::metadata::MetadataMessage;
-use wire::extended::{ExtendedHandshake, UT_METADATA};
 use wire::handshake::{Handshake, Reserved};
 use wire::message::{FrameLimits, HashRange, Message, PIECE_HEADER, piece_header};
 
@@ -44,6 +47,8 @@ pub fn connection(data: &[u8]) {
 /// A connection with all that surrounds it.
 struct Shell {
     connection: Connection,
+    /// Whether we opened it.
+    asked_for: bool,
     settings: Settings,
     now: Instant,
     served: Served,
@@ -65,6 +70,16 @@ struct Shell {
     choked: bool,
     interested: bool,
     blocks_fail: bool,
+    /// The pieces we show.
+    shown: BTreeSet<u32>,
+    /// Those we allowed fast.
+    allowed: BTreeSet<u32>,
+    /// Whether the peer chokes us, as we were told.
+    choked_by: bool,
+    /// Blocks that we asked for and have no answer to.
+    asked: BTreeSet<Block>,
+    asked_metadata: BTreeSet<u32>,
+    asked_hashes: Vec<HashRange>,
     owed_hashes: Option<HashRange>,
     requests: u64,
     answers: u64,
@@ -96,10 +111,33 @@ impl Shell {
         settings.request_queue = u32::from(draw.u8() % 8) + 1;
         settings.send_window = 16 * 1024 * (usize::from(draw.u8() % 4) + 1);
         let piece_length = PieceLength::new(32 * 1024).expect("in range");
+        let geometry = Geometry::new(piece_length, n_pieces * 32 * 1024 - 100).expect("few pieces");
+        let fetching = has(7);
+        let mut own = Bitfield::none(geometry.n_pieces());
+        if fetching {
+            let picks = draw.u8();
+            for piece in geometry
+                .pieces()
+                .filter(|piece| picks & 1 << (piece.get() % 8) != 0)
+            {
+                own.set(piece);
+            }
+        }
+        let shown = geometry
+            .pieces()
+            .filter(|piece| !fetching || own.has(*piece));
+        let shown = shown.map(|piece| piece.get()).collect();
         let served = Served {
-            geometry: Geometry::new(piece_length, n_pieces * 32 * 1024 - 100).expect("few pieces"),
-            metadata: Bytes::from(vec![b'm'; metadata]),
+            geometry: Some(geometry),
+            metadata: Some(Bytes::from(vec![b'm'; metadata])),
             v2: has(0).then_some(SWARM_V2),
+            own: match fetching {
+                true => Own::Some(own.clone()),
+                false => Own::All,
+            },
+            upload_only: !fetching,
+            private: has(5),
+            port: None,
         };
         let identify = match draw.u8() % 8 {
             0 => Identify::Refuse,
@@ -119,7 +157,12 @@ impl Shell {
         let now = epoch();
         let bitfield = Bitfield::byte_len(n_pieces as u32) as u32;
         let mut shell = Self {
-            connection: Connection::accept(now, settings),
+            connection: if has(6) {
+                Connection::connect(now, settings, SWARM, served.v2)
+            } else {
+                Connection::accept(now, settings)
+            },
+            asked_for: has(6),
             settings,
             now,
             served,
@@ -138,6 +181,12 @@ impl Shell {
             choked: true,
             interested: false,
             blocks_fail: false,
+            shown,
+            allowed: BTreeSet::new(),
+            choked_by: true,
+            asked: BTreeSet::new(),
+            asked_metadata: BTreeSet::new(),
+            asked_hashes: Vec::new(),
             owed_hashes: None,
             requests: 0,
             answers: 0,
@@ -157,13 +206,14 @@ impl Shell {
     }
 
     fn operation(&mut self, draw: &mut Draw<'_>) {
-        match draw.u8() % 14 {
+        match draw.u8() % 20 {
             0 => {
                 let n = usize::from(draw.u8());
                 self.say(draw.bytes(n));
             }
             1..=4 => {
-                let message = peer_message(draw);
+                let geometry = self.geometry();
+                let message = peer_message(draw, &geometry, &self.asked);
                 let mut bytes = Vec::new();
                 message.encode(&mut bytes);
                 for _ in 0..=draw.u8() % 12 {
@@ -174,7 +224,7 @@ impl Shell {
             6 => self.pass(Duration::from_secs(u64::from(draw.u8()))),
             7 | 8 => {
                 self.choked = draw.u8().is_multiple_of(4);
-                self.connection.set_choked(self.choked);
+                self.command(Command::Choke(self.choked));
             }
             9 => self.sent(usize::from(draw.u16())),
             10 => self.sent(usize::MAX),
@@ -186,6 +236,8 @@ impl Shell {
                     self.connection.send_hashes(range, hashes);
                 }
             }
+            14..=16 => self.fetch(draw),
+            17 | 18 => self.show(draw),
             _ => match draw.u8() % 16 {
                 0 => self.connection.close(CloseReason::Withdrawn),
                 1 => self.connection.refuse(),
@@ -206,6 +258,18 @@ impl Shell {
                 _ => {}
             },
         }
+    }
+
+    fn command(&mut self, command: Command) {
+        self.connection.handle_command(self.now, command);
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection.is_open()
+    }
+
+    fn geometry(&self) -> Geometry {
+        self.served.geometry.expect("it is known here")
     }
 
     /// The peer sends bytes.
@@ -274,7 +338,17 @@ impl Shell {
 
     fn carry_out(&mut self) -> bool {
         let mut n_outputs = 0;
-        while let Some(output) = self.connection.poll_output(self.now) {
+        loop {
+            let mut blocks = Vec::new();
+            self.connection.take_blocks(self.now, 40_000, &mut blocks);
+            n_outputs += u32::from(!blocks.is_empty());
+            self.read(&blocks);
+            let Some(output) = self.connection.poll_output(self.now) else {
+                if blocks.is_empty() {
+                    return n_outputs > 0;
+                }
+                continue;
+            };
             n_outputs += 1;
             assert!(n_outputs < 10_000, "one event, endless work");
             assert!(self.closed.is_none(), "nothing follows a close: {output:?}");
@@ -291,7 +365,6 @@ impl Shell {
                     }
                 }
                 Output::Send(bytes) => self.hear(&bytes),
-                Output::Read(blocks) => self.read(&blocks),
                 Output::FindHashes(range) => {
                     assert!(self.served.v2.is_some(), "only where there are any");
                     // One answer is late, the others are given at once.
@@ -299,25 +372,27 @@ impl Shell {
                         self.connection.send_hashes(earlier, None);
                     }
                 }
-                Output::Interest(interested) => {
-                    assert_ne!(interested, self.interested, "told when it changes");
-                    self.interested = interested;
-                }
+                Output::Event(event) => self.event(event),
                 Output::Close(reason) => self.closed = Some(reason),
             }
         }
-        n_outputs > 0
     }
 
     fn read(&mut self, blocks: &[Block]) {
-        assert!(!self.choked, "nothing is read for a choked peer");
-        assert!(!blocks.is_empty());
-        if self.blocks_fail {
+        for block in blocks {
+            let piece = block.piece().get();
+            assert!(
+                !self.choked || self.allowed.contains(&piece),
+                "nothing is read for a choked peer"
+            );
+            assert!(self.shown.contains(&piece), "{piece} isn't shown");
+        }
+        if self.blocks_fail && !blocks.is_empty() {
             return self.connection.close(CloseReason::Withdrawn);
         }
         for block in blocks {
             assert_eq!(
-                self.served.geometry.block(block.raw()),
+                self.geometry().block(block.raw()),
                 Ok(*block),
                 "inside the torrent"
             );
@@ -343,7 +418,11 @@ impl Shell {
                 ours.swarm == SWARM || upgraded,
                 "the swarm that was asked for"
             );
-            assert_eq!(ours.reserved.v2(), upgraded, "said where it is meant");
+            let meant = match self.asked_for {
+                true => self.served.v2.is_some(),
+                false => upgraded,
+            };
+            assert_eq!(ours.reserved.v2(), meant, "said where it is meant");
         }
         while let Some(message) = self.heard.feed(&mut rest).expect("we say what is allowed") {
             match message {
@@ -352,7 +431,17 @@ impl Shell {
                     assert!(self.fast, "the peer knows no reject");
                     self.answers += 1;
                 }
-                Message::HaveAll => assert!(self.fast, "the peer knows no `have all`"),
+                Message::HaveAll | Message::HaveNone => {
+                    assert!(self.fast, "the peer knows no `have all`");
+                }
+                Message::AllowedFast { .. } | Message::Suggest { .. } => assert!(self.fast),
+                Message::Request(raw) => {
+                    assert!(self.geometry().block(raw).is_ok());
+                }
+                Message::Extended { id, .. } => {
+                    // What the peer numbers 2 or more is peer exchange and the like: see `peer_message`.
+                    assert!(id != said::THEIR_PEX || !self.served.private);
+                }
                 _ => {}
             }
         }
@@ -378,9 +467,9 @@ impl Shell {
         }
         let tally = self.connection.tally();
         assert_eq!(tally.block_bytes, self.block_bytes);
-        assert!(self.connection.peer_pieces() <= self.served.geometry.n_pieces());
+        assert!(self.connection.peer_pieces() <= self.geometry().n_pieces());
         assert!(
-            !self.choked || !self.connection.has_requests(),
+            !self.choked || !self.allowed.is_empty() || !self.connection.has_requests(),
             "choked, nothing waits"
         );
         if self.fast && self.unread.is_empty() {
@@ -393,57 +482,5 @@ impl Shell {
                 "{waiting} unanswered"
             );
         }
-    }
-}
-
-/// A message that a peer may well send.
-fn peer_message(draw: &mut Draw<'_>) -> Message {
-    let request = |draw: &mut Draw<'_>| RawRequest {
-        piece: u32::from(draw.u8() % 42),
-        begin: u32::from(draw.u8() % 4) * 8 * 1024,
-        length: 4 * 1024 * u32::from(draw.u8() % 5),
-    };
-    match draw.u8() % 20 {
-        0 => Message::KeepAlive,
-        1 => Message::NotInterested,
-        2 | 3 => Message::Interested,
-        4 => Message::Have {
-            piece: u32::from(draw.u8() % 42),
-        },
-        5 => {
-            let n = usize::from(draw.u8() % 7);
-            Message::Bitfield(Bytes::copy_from_slice(draw.bytes(n)))
-        }
-        6..=10 => Message::Request(request(draw)),
-        11 | 12 => Message::Cancel(request(draw)),
-        13 => Message::HaveAll,
-        14 => Message::HaveNone,
-        15 => Message::Extended {
-            id: 0,
-            payload: ExtendedHandshake {
-                extensions: [(UT_METADATA.to_owned(), draw.u8() % 4)].into(),
-                ..ExtendedHandshake::default()
-            }
-            .encode()
-            .into(),
-        },
-        16 | 17 => Message::Extended {
-            id: 1,
-            payload: MetadataMessage::Request {
-                piece: u32::from(draw.u8() % 6),
-            }
-            .encode()
-            .into(),
-        },
-        18 => Message::HashRequest(HashRange {
-            root: metainfo::MerkleHash([5; 32]),
-            base_layer: u32::from(draw.u8()),
-            index: draw.u32(),
-            length: u32::from(draw.u8()),
-            proof_layers: u32::from(draw.u8()),
-        }),
-        _ => Message::AllowedFast {
-            piece: u32::from(draw.u8()),
-        },
     }
 }

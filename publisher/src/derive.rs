@@ -91,15 +91,15 @@ impl Recipe {
         }
     }
 
-    /// Cheap ones and those that are seen at once first.
+    /// Cheap ones and those that are seen at once first; what makes a clip play goes before what adorns it.
     fn rank(self) -> u32 {
         match self {
             Self::Pictures => 0,
             Self::EmbeddedPicture => 1,
             Self::KeyFramePicture => 2,
             Self::Sha256 => 3,
-            Self::Thumbnails { .. } => 4,
-            Self::Playable => 5,
+            Self::Playable => 4,
+            Self::Thumbnails { .. } => 5,
             Self::Rendition { height } => height.saturating_add(6),
         }
     }

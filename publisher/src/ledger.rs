@@ -24,7 +24,7 @@ pub struct Ledger {
     pub fixed: BTreeSet<String>,
     /// Serial of the catalog.
     pub serial: u64,
-    /// Assets that pages which are still open may ask for, and until when (Unix seconds).
+    /// Files that are no more but that pages which are still open may ask for, and until when (Unix seconds).
     pub retired: BTreeMap<String, i64>,
 }
 

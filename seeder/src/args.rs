@@ -3,7 +3,9 @@
 
 use crate::config::Encryption;
 use crate::config::{FileConfig, ServeConfig, Source};
+use crate::control::places;
 use crate::error::ServeError;
+use crate::uplink::rate::Limit;
 use clap::{ArgAction, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -22,6 +24,33 @@ pub struct Args {
 pub enum Command {
     /// Serve what the publisher has made, or any torrents with their data
     Serve(ServeArgs),
+    /// Fetch a torrent from peers, trackers and web seeds, and serve it meanwhile
+    Fetch(FetchArgs),
+    /// Show what a running seeder does: live on a terminal, otherwise one snapshot
+    Status(StatusArgs),
+}
+
+/// `seeder fetch`.
+#[derive(Debug, clap::Args)]
+pub struct FetchArgs {
+    /// A .torrent file or a magnet link
+    #[arg(value_name = "TORRENT|MAGNET")]
+    pub source: String,
+    /// The folder to put its file or folder into; a fetch that was broken off there goes on
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub out: PathBuf,
+    /// A peer to ask, beside those that trackers and other peers tell of; repeat for several
+    #[arg(long = "peer", value_name = "HOST:PORT")]
+    pub peers: Vec<String>,
+    /// Serve on once everything is here, until told to stop
+    #[arg(long)]
+    pub seed: bool,
+    /// Addresses, ports and the like; by default a free port for peers, and HTTP on this machine alone
+    #[command(flatten)]
+    pub flags: ServeFlags,
+    /// How to report
+    #[command(flatten)]
+    pub report: ReportFlags,
 }
 
 /// `seeder serve`.
@@ -40,6 +69,28 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub report: ReportFlags,
 }
+
+/// `seeder status`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = STATUS_HELP)]
+pub struct StatusArgs {
+    /// The seeder's control socket, or its --control address [default: the one seeder that runs here]
+    #[arg(value_name = "SOCKET|ADDR:PORT")]
+    pub place: Option<String>,
+    /// Print one snapshot, on a terminal too
+    #[arg(long)]
+    pub once: bool,
+    /// Print one snapshot as a JSON object, with the rates of the second it took
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What the columns of the view mean.
+const STATUS_HELP: &str = "\
+Columns: size, peers by transport (tcp, utp, web: browsers), peers that have everything (seeds), bytes a second to \
+peers, over HTTP and from peers, bytes sent, distributed copies among the peers (without ours; browsers' behind a +), \
+payload copies sent until the first full copy was out and the time that took, and web offload: 1 - HTTP bytes / useful \
+bytes. The busiest come first. Ctrl-C ends it.";
 
 /// How a program reports. Humans read the standard error stream.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -70,6 +121,21 @@ pub struct ServeFlags {
     /// Encrypted peer connections: taken beside plain ones, alone, or not at all [default: offered]
     #[arg(long, value_enum, value_name = "HOW")]
     pub encryption: Option<Encryption>,
+    /// Neither announce in the DHT nor look for peers there
+    #[arg(long)]
+    pub no_dht: bool,
+    /// UDP port of the DHT; 0 picks a free one [default: 6883, or another where that is taken]
+    #[arg(long, value_name = "N")]
+    pub dht_port: Option<u16>,
+    /// Enter this DHT, one of your own, instead of the public one; repeat for several nodes
+    #[arg(long, value_name = "HOST:PORT")]
+    pub dht_bootstrap: Vec<String>,
+    /// Don't look for peers in the local network (BEP 14)
+    #[arg(long)]
+    pub no_lsd: bool,
+    /// Don't ask the router to let peers in (PCP, NAT-PMP, UPnP)
+    #[arg(long)]
+    pub no_port_mapping: bool,
     /// Address to take peers on, and HTTP where --http doesn't say otherwise
     #[arg(long, value_name = "ADDR")]
     pub bind: Option<IpAddr>,
@@ -79,6 +145,13 @@ pub struct ServeFlags {
     /// Address of a reverse proxy in front, whose X-Forwarded-For is believed; repeat for several
     #[arg(long, value_name = "IP")]
     pub trusted_proxy: Vec<IpAddr>,
+    /// Give status and metrics (Prometheus) at this loopback address as well as on the control socket
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub control: Option<SocketAddr>,
+    /// Send no more than this, over all transports together: 20Mbit/s is bits, 2.5MB/s and 20M are bytes, each by
+    /// thousands; or `unlimited`. More limits, a schedule and a month's volume: in the --config file
+    #[arg(long, value_name = "RATE")]
+    pub upload_limit: Option<Limit>,
     /// Read these settings, and limits, from a TOML file
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -105,6 +178,8 @@ impl ServeArgs {
 impl ServeFlags {
     /// Lays the configuration file, then the flags, over a configuration.
     pub fn apply(&self, mut base: ServeConfig) -> Result<ServeConfig, ServeError> {
+        base.control.folder = Some(places::runtime_dir());
+        base.state_dir = places::state_dir();
         if let Some(path) = &self.config {
             FileConfig::read(path)?.apply(&mut base);
         }
@@ -119,14 +194,32 @@ impl ServeFlags {
             base.peer_port = port;
         }
         base.utp &= !self.no_utp;
+        let discover = &mut base.discover;
+        for (on, off) in [
+            (&mut discover.dht, self.no_dht),
+            (&mut discover.lsd, self.no_lsd),
+            (&mut discover.port_mapping, self.no_port_mapping),
+        ] {
+            if off {
+                *on = Some(false);
+            }
+        }
+        discover.dht_port = self.dht_port.or(discover.dht_port);
+        if !self.dht_bootstrap.is_empty() {
+            discover.dht_bootstrap.clone_from(&self.dht_bootstrap);
+        }
         if let Some(encryption) = self.encryption {
             base.encryption = encryption.into();
         }
+        base.control.tcp = self.control.or(base.control.tcp);
         if !self.external_address.is_empty() {
             base.external_addresses.clone_from(&self.external_address);
         }
         if !self.trusted_proxy.is_empty() {
             base.trusted_proxies.clone_from(&self.trusted_proxy);
+        }
+        if let Some(limit) = self.upload_limit {
+            base.uplink.limits.total = limit.rate();
         }
         Ok(base)
     }

@@ -1,10 +1,12 @@
 //! The program around the library: logging, signals, what is printed, exit codes. Humans read the standard
 //! error stream; with `--json` the standard output has one object a line.
 
-use crate::args::{Args, Command, ReportFlags, ServeArgs};
+use crate::args::{Args, Command, ReportFlags, ServeArgs, StatusArgs};
 use crate::config::ServeConfig;
 use crate::error::ServeError;
+use crate::fetch;
 use crate::serve::{Bound, Loaded};
+use crate::status::{self, Showing};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -14,18 +16,39 @@ use tracing_subscriber::EnvFilter;
 
 /// Runs the program to its end: 0 done, 1 failed. (Wrong usage ends with 2 before this.)
 pub fn run(args: Args) -> ExitCode {
-    let Command::Serve(args) = args.command;
-    start_log(&args.report);
-    let outcome = tokio::runtime::Builder::new_multi_thread()
+    match args.command {
+        Command::Serve(args) => {
+            start_log(&args.report);
+            end(on_all_cores(async {
+                serve(&args).await.map_err(anyhow::Error::from)
+            }))
+        }
+        Command::Fetch(args) => {
+            start_log(&args.report);
+            end(on_all_cores(async {
+                let shutdown = CancellationToken::new();
+                tokio::spawn(on_signal(shutdown.clone())?);
+                Ok(fetch::run(&args, shutdown).await?)
+            }))
+        }
+        Command::Status(args) => end(show_status(args)),
+    }
+}
+
+fn on_all_cores(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| {
-            let outcome = runtime.block_on(serve(&args)).map_err(anyhow::Error::from);
+            let outcome = runtime.block_on(work);
             // A read from a disk that hangs mustn't keep the program.
             runtime.shutdown_background();
             outcome
-        });
+        })
+}
+
+fn end(outcome: anyhow::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -33,6 +56,21 @@ pub fn run(args: Args) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn show_status(args: StatusArgs) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let showing = Showing {
+        json: args.json,
+        once: args.once,
+    };
+    runtime.block_on(async {
+        let shutdown = CancellationToken::new();
+        tokio::spawn(on_signal(shutdown.clone())?);
+        Ok(status::show(args.place, showing, shutdown).await?)
+    })
 }
 
 async fn serve(args: &ServeArgs) -> Result<(), ServeError> {

@@ -1,6 +1,11 @@
 //! What the arguments and the configuration file mean, with every default and every limit.
 
+use crate::control::ControlConfig;
+use crate::discover::DiscoverConfig;
 use crate::error::ServeError;
+use crate::uplink::UplinkConfig;
+use crate::uplink::rate::Limit;
+use crate::uplink::settings::{MonthlyVolume, ScheduleEntry};
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -49,8 +54,36 @@ pub struct ServeConfig {
     pub external_addresses: Vec<IpAddr>,
     /// Reverse proxies in front of HTTP, whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Where status and metrics are given.
+    pub control: ControlConfig,
+    /// How files are checked behind other work.
+    pub scrub: Scrub,
+    /// Where the seeder remembers the scrub's place across restarts; nowhere without it.
+    pub state_dir: Option<PathBuf>,
+    /// How peers are found.
+    pub discover: DiscoverConfig,
+    /// How much may be sent.
+    pub uplink: UplinkConfig,
     /// What strangers may take.
     pub limits: Limits,
+}
+
+/// How files are read again behind other work, to find damage before a peer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scrub {
+    /// The budget; 0 switches it off.
+    pub bytes_per_second: u64,
+    /// The time from one beginning of a round to the next.
+    pub every: Duration,
+}
+
+impl Default for Scrub {
+    fn default() -> Self {
+        Self {
+            bytes_per_second: 1 << 20,
+            every: Duration::from_secs(7 * DAY),
+        }
+    }
 }
 
 impl ServeConfig {
@@ -65,6 +98,11 @@ impl ServeConfig {
             encryption: Policy::default(),
             external_addresses: Vec::new(),
             trusted_proxies: Vec::new(),
+            control: ControlConfig::default(),
+            scrub: Scrub::default(),
+            state_dir: None,
+            discover: DiscoverConfig::default(),
+            uplink: UplinkConfig::default(),
             limits: Limits::default(),
         }
     }
@@ -123,7 +161,7 @@ impl Default for Limits {
             peers_per_address: 100,
             upload_slots: 64,
             requests_per_peer: 512,
-            send_buffer: 256 * 1024,
+            send_buffer: 1024 * 1024,
             reads: 64,
             http_connections: 4000,
             http_connections_per_address: 200,
@@ -191,6 +229,21 @@ pub struct FileConfig {
     external_addresses: Vec<IpAddr>,
     #[serde(default)]
     trusted_proxies: Vec<IpAddr>,
+    control: Option<SocketAddr>,
+    scrub_bytes_per_second: Option<u64>,
+    scrub_days: Option<u64>,
+    upload_limit: Option<Limit>,
+    upload_limit_per_release: Option<Limit>,
+    upload_limit_per_peer: Option<Limit>,
+    #[serde(default)]
+    schedule: Vec<ScheduleEntry>,
+    monthly_volume: Option<MonthlyVolume>,
+    dht: Option<bool>,
+    dht_port: Option<u16>,
+    #[serde(default)]
+    dht_bootstrap: Vec<String>,
+    lsd: Option<bool>,
+    port_mapping: Option<bool>,
     limits: Option<Limits>,
 }
 
@@ -201,9 +254,9 @@ impl FileConfig {
             path: path.to_owned(),
             source,
         })?;
-        toml::from_str(&text).map_err(|source| ServeError::Config {
+        toml::from_str(&text).map_err(|error| ServeError::Config {
             path: path.to_owned(),
-            source: Box::new(source),
+            cause: Box::new(error),
         })
     }
 
@@ -224,6 +277,35 @@ impl FileConfig {
         if !self.trusted_proxies.is_empty() {
             config.trusted_proxies = self.trusted_proxies;
         }
+        config.control.tcp = self.control.or(config.control.tcp);
+        if let Some(bytes) = self.scrub_bytes_per_second {
+            config.scrub.bytes_per_second = bytes;
+        }
+        if let Some(days) = self.scrub_days {
+            config.scrub.every = Duration::from_secs(days.saturating_mul(DAY));
+        }
+        let uplink = &mut config.uplink;
+        let limits = &mut uplink.limits;
+        for (limit, given) in [
+            (&mut limits.total, self.upload_limit),
+            (&mut limits.per_release, self.upload_limit_per_release),
+            (&mut limits.per_asker, self.upload_limit_per_peer),
+        ] {
+            *limit = given.map_or(*limit, Limit::rate);
+        }
+        if !self.schedule.is_empty() {
+            let entries = self.schedule.into_iter().map(Into::into);
+            uplink.schedule.0 = entries.collect();
+        }
+        uplink.volume = self.monthly_volume.or(uplink.volume.take());
+        let discover = &mut config.discover;
+        discover.dht = self.dht.or(discover.dht);
+        discover.dht_port = self.dht_port.or(discover.dht_port);
+        if !self.dht_bootstrap.is_empty() {
+            discover.dht_bootstrap = self.dht_bootstrap;
+        }
+        discover.lsd = self.lsd.or(discover.lsd);
+        discover.port_mapping = self.port_mapping.or(discover.port_mapping);
         if let Some(limits) = self.limits {
             config.limits = limits;
         }
@@ -265,6 +347,25 @@ mod tests {
             ("127.0.0.3:0".parse().unwrap(), 0)
         );
         assert_eq!(config.bind, Some("127.0.0.2".parse().unwrap()));
+
+        let limits = "upload_limit = \"20Mbit/s\"\nupload_limit_per_peer = 50000\n[[schedule]]\nfrom = \"01:00\"\n\
+                      to = \"06:00\"\nupload_limit = \"unlimited\"\n[monthly_volume]\nbytes = \"1TB\"\nthen = \"stop\"\n";
+        std::fs::write(&path, limits).unwrap();
+        let mut limited = flags(Some(path.clone()));
+        let config = limited.apply(base.clone()).unwrap().uplink;
+        assert_eq!(config.limits.total, Some(2_500_000));
+        assert_eq!(config.limits.per_asker, Some(50_000));
+        assert_eq!(config.limits.per_release, None);
+        assert!(config.schedule.0.len() == 1 && config.volume.is_some());
+        limited.upload_limit = Some(Limit::Unlimited);
+        let config = limited.apply(base.clone()).unwrap().uplink;
+        assert_eq!((config.limits.total, config.limits.per_asker), (None, Some(50_000)));
+        std::fs::write(&path, "upload_limit_per_release = \"5Mb/s\"\n").unwrap();
+        let error = flags(Some(path.clone())).apply(base.clone()).unwrap_err().to_string();
+        assert!(
+            ["seeder.toml", "upload_limit_per_release", "5Mbit/s"].iter().all(|word| error.contains(word)),
+            "{error}"
+        );
 
         std::fs::write(&path, "per_port = 7000\n").unwrap();
         let error = flags(Some(path)).apply(base).unwrap_err().to_string();

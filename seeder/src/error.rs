@@ -26,6 +26,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// Status and metrics are for this machine alone.
+    #[error("--control takes a loopback address, not {0}; let a proxy with a password ask there for others")]
+    ControlNotLocal(SocketAddr),
     /// A file that must be readable isn't.
     #[error("read {}: {source}", .path.display())]
     Read {
@@ -35,12 +38,12 @@ pub enum ServeError {
         source: io::Error,
     },
     /// The configuration file makes no sense.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {cause}", .path.display())]
     Config {
         /// The file.
         path: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
+        /// Where and why. It is told here, and not once more as a source.
+        cause: Box<toml::de::Error>,
     },
     /// The publisher's state can't be used.
     #[error("{}: {source}; build it again with `publisher build`", .path.display())]
@@ -50,6 +53,9 @@ pub enum ServeError {
         /// Why.
         source: DocumentError,
     },
+    /// What was sent this month can't be kept.
+    #[error(transparent)]
+    Month(#[from] crate::uplink::MonthError),
     /// Torrents were named without the folder of their files.
     #[error("torrents are served from their files; name the folder that holds them with --data")]
     NoData,

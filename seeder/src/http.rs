@@ -2,6 +2,7 @@
 //! `/scrape`, all on one port. This file takes connections and routes; [`library`] and [`site`] answer with
 //! files, [`range`] decides which bytes, and `crate::tracker` answers announces.
 
+pub mod account;
 pub mod compressed;
 pub mod library;
 pub mod range;
@@ -12,6 +13,7 @@ mod stall;
 use crate::net::Pass;
 use crate::serve::Shared;
 use crate::tracker;
+use account::Account;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, State};
@@ -50,20 +52,22 @@ pub fn router(shared: Arc<Shared>) -> Router {
 
 async fn from_library(
     State(shared): State<Arc<Shared>>,
+    account: Extension<Account>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    library::answer(shared, &method, uri.path(), &headers).await
+    library::answer(shared, account.0, &method, uri.path(), &headers).await
 }
 
 async fn from_site(
     State(shared): State<Arc<Shared>>,
+    account: Extension<Account>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    site::answer(&shared, &method, &uri, &headers).await
+    site::answer(&shared, &account.0, &method, &uri, &headers).await
 }
 
 /// Serves one connection until it ends.
@@ -80,13 +84,15 @@ pub async fn serve(
     };
     let limits = &shared.config.limits;
     let stall = Duration::from_secs(limits.http_stall_seconds.max(1));
-    let stream = stall::WriteStall::new(stream, stall, shared.metrics.clone());
+    let account = Account::new(shared.uplink.clone());
+    let stream = stall::WriteStall::new(stream, stall, shared.metrics.clone(), account.clone());
     let asker = Asker { remote, local };
     let counted = shared.metrics.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         counted.http_requests.add(1);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(asker);
+        request.extensions_mut().insert(account.clone());
         let mut router = router.clone();
         async move { router.call(request).await }
     });

@@ -19,15 +19,20 @@
 pub mod args;
 pub mod cli;
 pub mod config;
+pub mod control;
+pub mod discover;
 pub mod error;
+pub mod fetch;
 pub mod http;
 pub mod library;
 pub mod metrics;
 pub mod net;
 pub mod peer;
 pub mod serve;
+pub mod status;
 pub mod torrent;
 pub mod tracker;
+pub mod uplink;
 pub mod utp;
 
 pub use args::ServeFlags;

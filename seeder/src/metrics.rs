@@ -1,102 +1,216 @@
 //! Every counter of the seeder, once. They are counted where things happen, logged when the seeder stops,
-//! and given as one JSON object to whoever asks ([`Metrics::snapshot`]).
+//! and given to whoever asks as one JSON object ([`Metrics::snapshot`]) or in Prometheus' form
+//! ([`prometheus`]). A line here is all that a new counter takes; its comment is what operators read.
+
+pub mod prometheus;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use wire::connection::{CloseReason, Tally};
 
+/// One counter with its name and what it counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// The name; gauges end in `_now`.
+    pub name: &'static str,
+    /// What it counts, in a sentence.
+    pub help: &'static str,
+    /// Whether it rises when a limit bites.
+    pub limit: bool,
+    /// The number.
+    pub value: u64,
+}
+
 macro_rules! metrics {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    (
+        counters { $($(#[doc = $doc:literal])+ $name:ident,)* }
+        limits { $($(#[doc = $limit_doc:literal])+ $limit:ident,)* }
+    ) => {
         /// What was counted since the start. Gauges (`…_now`) go down as well.
         #[derive(Debug, Default)]
         pub struct Metrics {
-            $($(#[$doc])* pub $name: Counter,)*
+            $($(#[doc = $doc])+ pub $name: Counter,)*
+            $($(#[doc = $limit_doc])+ pub $limit: Counter,)*
             /// Peer connections closed, by reason.
             closed: Mutex<BTreeMap<&'static str, u64>>,
         }
 
         impl Metrics {
-            /// All counters by name.
-            pub fn snapshot(&self) -> serde_json::Value {
-                let mut all = serde_json::Map::new();
-                $(all.insert(stringify!($name).to_owned(), self.$name.get().into());)*
-                let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-                all.insert("peers_closed".to_owned(), closed.iter().map(|(k, n)| (k.to_string(), *n)).collect());
-                all.into()
+            /// All counters but [`Self::closed_by_reason`], in the order in which they are declared.
+            pub fn entries(&self) -> Vec<Entry> {
+                vec![
+                    $(Entry {
+                        name: stringify!($name),
+                        help: concat!($($doc),+),
+                        limit: false,
+                        value: self.$name.get(),
+                    },)*
+                    $(Entry {
+                        name: stringify!($limit),
+                        help: concat!($($limit_doc),+),
+                        limit: true,
+                        value: self.$limit.get(),
+                    },)*
+                ]
             }
         }
     };
 }
 
 metrics! {
-    /// Torrents served.
-    torrents_now,
-    /// Torrents that can't be served at present: a file is missing or was changed.
-    torrents_faulty_now,
-    /// Peer connections accepted.
-    peers_accepted,
-    /// Peer connections open.
-    peers_now,
-    /// Peer connections refused because their address has too many.
-    peers_refused_address,
-    /// Times that all peer connections were taken.
-    peers_full,
-    /// Peer connections that ended with a network error.
-    peers_broken,
-    /// Peer connections that ended before a handshake: nonsense, or encryption that isn't taken here.
-    peers_not_agreed,
-    /// Peer connections accepted over uTP.
-    peers_accepted_utp,
-    /// Blocks sent to peers.
-    blocks_sent,
-    /// Their bytes.
-    block_bytes_sent,
-    /// Requests of peers refused.
-    requests_refused,
-    /// Requests taken back by peers.
-    requests_cancelled,
-    /// Pieces of metadata sent.
-    metadata_sent,
-    /// Requests for metadata refused.
-    metadata_refused,
-    /// Requests for BEP 52 hashes refused.
-    hashes_refused,
-    /// Extension messages that made no sense.
-    extended_malformed,
-    /// Reads of payload that failed.
-    reads_failed,
-    /// HTTP connections accepted.
-    http_accepted,
-    /// HTTP connections open.
-    http_now,
-    /// HTTP connections refused because their address has too many.
-    http_refused_address,
-    /// Times that all HTTP connections were taken.
-    http_full,
-    /// HTTP requests answered.
-    http_requests,
-    /// Bytes of payload sent over HTTP.
-    http_library_bytes,
-    /// Bytes of the site sent.
-    http_site_bytes,
-    /// Times that the memory for compressed pages was full and was emptied.
-    http_compressed_full,
-    /// HTTP connections closed because nothing was taken for too long.
-    http_stalled,
-    /// Announces answered.
-    announces,
-    /// Announces and scrapes that made no sense or named a swarm that isn't ours.
-    announces_refused,
-    /// Scrapes answered.
-    scrapes,
-    /// Peers the tracker didn't enter because of a limit.
-    tracker_full,
-    /// Times that accepting a connection failed.
-    accepts_failed,
+    counters {
+        /// Torrents served.
+        torrents_now,
+        /// Torrents that can't be served at present: a file is missing or was changed.
+        torrents_faulty_now,
+        /// Peer connections accepted.
+        peers_accepted,
+        /// Peer connections open.
+        peers_now,
+        /// Peer connections that ended with a network error.
+        peers_broken,
+        /// Peer connections that ended before a handshake: nonsense, or encryption that isn't taken here.
+        peers_not_agreed,
+        /// Peer connections accepted over uTP.
+        peers_accepted_utp,
+        /// Blocks sent to peers.
+        blocks_sent,
+        /// Their bytes.
+        block_bytes_sent,
+        /// Requests taken back by peers.
+        requests_cancelled,
+        /// Pieces of metadata sent.
+        metadata_sent,
+        /// Extension messages that made no sense.
+        extended_malformed,
+        /// Reads of payload for peers that had to wait for the disk.
+        reads_cold,
+        /// Reads of payload that failed.
+        reads_failed,
+        /// HTTP connections accepted.
+        http_accepted,
+        /// HTTP connections open.
+        http_now,
+        /// HTTP requests answered.
+        http_requests,
+        /// Bytes of payload sent over HTTP.
+        http_library_bytes,
+        /// Bytes of the site sent.
+        http_site_bytes,
+        /// Announces answered.
+        announces,
+        /// Announces and scrapes that made no sense or named a swarm that isn't ours.
+        announces_refused,
+        /// Scrapes answered.
+        scrapes,
+        /// Bytes granted under an upload limit.
+        uplink_bytes,
+        /// Connections that wait for their turn of the limited uplink.
+        uplink_waiting_now,
+        /// Milliseconds in which somebody waited for the limited uplink.
+        uplink_busy_milliseconds,
+        /// Bytes sent in that time: over it, the rate that the limit lets through.
+        uplink_busy_bytes,
+        /// Bytes sent this month, where a monthly volume is set.
+        uplink_month_bytes_now,
+        /// Times that what was sent this month could not be written down.
+        uplink_month_unsaved,
+        /// Torrents withdrawn because their files were not what was hashed, or couldn't be read.
+        torrents_withdrawn,
+        /// Torrents served again after that.
+        torrents_restored,
+        /// Torrents parsed because somebody asked for them.
+        torrents_opened,
+        /// Torrents that couldn't be parsed when somebody asked for them.
+        torrents_unreadable,
+        /// Torrents hashed again because their files were changed or touched.
+        torrents_rehashed,
+        /// Bytes hashed again, by the scrub as well.
+        rehashed_bytes,
+        /// Torrents that the scrub has gone through.
+        scrub_torrents,
+        /// Torrents in which the scrub has found a wrong byte.
+        scrub_damaged,
+        /// Rounds of the scrub through the whole library.
+        scrub_rounds,
+        /// Torrents announced in the DHT.
+        dht_announces,
+        /// Announces in the DHT that no node took.
+        dht_announces_failed,
+        /// Addresses of peers that the DHT has given.
+        dht_peers_found,
+        /// Torrents told of in the local network.
+        lsd_announces,
+        /// Addresses of peers heard in the local network.
+        lsd_peers_found,
+        /// Answers of further trackers.
+        tracker_asked,
+        /// Announces to further trackers without an answer.
+        tracker_asked_in_vain,
+        /// Ports that a router lets in for us.
+        ports_mapped_now,
+    }
+    // What rises when one of the bounds in `config::Limits` bites.
+    limits {
+        /// Peer connections refused because their address has too many.
+        peers_refused_address,
+        /// Times that all peer connections were taken.
+        peers_full,
+        /// Requests of peers refused.
+        requests_refused,
+        /// Requests for metadata refused.
+        metadata_refused,
+        /// Requests for BEP 52 hashes refused.
+        hashes_refused,
+        /// HTTP connections refused because their address has too many.
+        http_refused_address,
+        /// Times that all HTTP connections were taken.
+        http_full,
+        /// Times that the memory for compressed pages was full and was emptied.
+        http_compressed_full,
+        /// HTTP connections closed because nothing was taken for too long.
+        http_stalled,
+        /// Peers the tracker didn't enter because of a limit.
+        tracker_full,
+        /// Times that accepting a connection failed.
+        accepts_failed,
+        /// Turns of the uplink that had to wait for the upload limit.
+        uplink_waits,
+        /// HTTP requests answered with 503, since the uplink was busy with first prefixes.
+        http_busy,
+        /// Times that all connections to status and metrics were taken.
+        control_full,
+        /// Requests for status and metrics refused because a web page could have sent them.
+        control_refused,
+        /// Requests of DHT nodes that were not answered, since too many came.
+        dht_requests_refused,
+        /// Datagrams in the local network that were passed over: too many, or no sense in them.
+        lsd_passed_over,
+        /// Addresses of peers dropped because whoever looked for them had enough.
+        found_peers_dropped,
+    }
 }
 
 impl Metrics {
+    /// All counters by name.
+    pub fn snapshot(&self) -> serde_json::Value {
+        let entries = self.entries().into_iter();
+        let mut all: serde_json::Map<_, _> = entries
+            .map(|entry| (entry.name.to_owned(), entry.value.into()))
+            .collect();
+        let closed = self.closed_by_reason().into_iter();
+        let closed = closed.map(|(reason, n)| (reason.to_owned(), n)).collect();
+        all.insert("peers_closed".to_owned(), closed);
+        all.into()
+    }
+
+    /// Peer connections closed, by reason: a fixed set of words.
+    pub fn closed_by_reason(&self) -> BTreeMap<&'static str, u64> {
+        let closed = self.closed.lock();
+        closed.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// A peer connection has ended.
     pub fn closed(&self, reason: &CloseReason) {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,38 +1,41 @@
 //! The whole seeder: bound first, so that its addresses are known, then run.
 
-use crate::config::{ServeConfig, Source};
+mod follower;
+
+use crate::config::ServeConfig;
+use crate::control::Control;
+use crate::discover::{self, Discovery};
 use crate::error::ServeError;
 use crate::http::compressed::Compressed;
-use crate::library::{Library, Load};
+use crate::library::guard::{self, Guard};
+use crate::library::memory::Memory;
+use crate::library::{Library, Listed, Served};
 use crate::metrics::{Counter, Metrics};
 use crate::net::{self, AcceptCounters, Gate, Incoming};
+use crate::uplink::{self, Uplink};
 use crate::{http, peer, utp};
+use follower::Follower;
 use metainfo::PeerId;
-use metainfo::state::StatRecord;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use swarm::announces::Announces;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::connection::Settings;
 
-/// How often the state is looked at.
-const LOOK: Duration = Duration::from_millis(200);
-/// How often what can't be served is looked at again.
-const RECHECK_FAULTY: Duration = Duration::from_secs(2);
-/// How often all files are looked at.
-const RECHECK_ALL: Duration = Duration::from_secs(30);
-/// How often the tracker forgets whoever hasn't come back.
-const EXPIRE: Duration = Duration::from_secs(30);
+/// How long a torrent without a peer stays parsed.
+const KEEP_OPEN: Duration = Duration::from_secs(30);
+/// How many torrents without a peer stay parsed.
+const KEPT_OPEN: usize = 64;
+/// The most lines that tell what isn't served and why.
+const SKIPPED_LINES: usize = 1000;
 /// How long connections may take to end when the seeder stops.
 const STOP: Duration = Duration::from_millis(800);
 
-const CLIENT: &str = concat!("Groundswell ", env!("CARGO_PKG_VERSION"));
+pub(crate) const CLIENT: &str = concat!("Groundswell ", env!("CARGO_PKG_VERSION"));
 /// BEP 20: two letters of the client, four digits of its version.
 const PEER_ID_PREFIX: &[u8; 8] = b"-GW0100-";
 
@@ -56,16 +59,26 @@ pub struct Shared {
     /// Pages that were compressed.
     pub compressed: Compressed,
     /// Reads from disk at once.
-    pub reads: Semaphore,
+    pub reads: Arc<Semaphore>,
+    /// The one upload limit.
+    pub uplink: Arc<Uplink>,
     /// Every task of the seeder.
     pub tasks: TaskTracker,
     /// Cancelled when the seeder stops.
     pub stop: CancellationToken,
     /// What all peer connections share.
     pub settings: Settings,
+    /// How peers are found.
+    pub discovery: Discovery,
     /// Where peers are taken.
     pub peer_addrs: Vec<SocketAddr>,
+    /// How peers are called over uTP, where it is on.
+    pub utp: Option<utp::Dialer>,
+    /// When the seeder was bound.
+    pub started: Instant,
     library: RwLock<Arc<Library>>,
+    /// What was opened last, with the time.
+    kept: Mutex<Vec<(Arc<Served>, Instant)>>,
 }
 
 impl Shared {
@@ -84,10 +97,72 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A torrent's parsed form: at once where it is open, otherwise parsed on a thread that may block. `None`
+    /// where it can't be served; that is told where it is found.
+    pub async fn open(&self, listed: &Arc<Listed>) -> Option<Arc<Served>> {
+        if !listed.is_sound() {
+            return None;
+        }
+        let served = match listed.opened() {
+            Some(served) => served,
+            None => {
+                let _place = self.reads.acquire().await.ok()?;
+                let opening = listed.clone();
+                match blocking(move || opening.open()).await {
+                    Ok(served) => {
+                        self.metrics.torrents_opened.add(1);
+                        served
+                    }
+                    Err(_) => {
+                        self.metrics.torrents_unreadable.add(1);
+                        return None;
+                    }
+                }
+            }
+        };
+        let now = Instant::now();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.iter_mut().find(|(kept, _)| Arc::ptr_eq(kept, &served)) {
+            Some((_, used)) => *used = now,
+            None => {
+                if kept.len() >= KEPT_OPEN {
+                    let oldest = kept.iter().enumerate().min_by_key(|(_, (_, used))| *used);
+                    if let Some((oldest, _)) = oldest {
+                        kept.swap_remove(oldest);
+                    }
+                }
+                kept.push((served.clone(), now));
+            }
+        }
+        Some(served).filter(|served| served.is_sound())
+    }
+
+    /// Forgets the parsed form of what nobody has asked for in a while.
+    pub(crate) fn close_idle(&self) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(served, used)| used.elapsed() < KEEP_OPEN && served.is_sound());
+    }
+
+    /// Serves one more torrent.
+    pub fn add(&self, served: Arc<Served>) {
+        self.replace(self.library().with(served));
+    }
+
+    /// What is served now, and what isn't.
+    pub(crate) fn loaded(&self) -> Loaded {
+        let library = self.library();
+        let (all, sound) = (library.torrents().len(), library.n_sound());
+        self.metrics.torrents_now.set(all as u64);
+        self.metrics.torrents_faulty_now.set((all - sound) as u64);
+        let faulty = library.torrents().iter().filter_map(|listed| listed.why());
+        let skipped = library.skipped.iter().cloned().chain(faulty);
+        Loaded {
+            torrents: sound,
+            skipped: skipped.take(SKIPPED_LINES).collect(),
+        }
+    }
+
     fn replace(&self, library: Library) {
-        self.metrics
-            .torrents_now
-            .set(library.torrents().len() as u64);
         self.announces().set_allowed(library.swarms());
         let library = Arc::new(library);
         let before = {
@@ -104,6 +179,7 @@ pub struct Bound {
     http: Vec<TcpListener>,
     peers: Vec<TcpListener>,
     utp: Option<utp::Listener>,
+    control: Vec<Control>,
     loaded: watch::Sender<Option<Loaded>>,
     nudged: Arc<Notify>,
 }
@@ -115,6 +191,7 @@ impl Bound {
         let bind = config.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
         let stop = CancellationToken::new();
         let (peers, utp) = listen_for_peers(&config, bind, &stop).await?;
+        let control = Control::listen(&config.control)?;
         let limits = &config.limits;
         let settings = Settings {
             request_queue: limits.requests_per_peer,
@@ -122,16 +199,24 @@ impl Bound {
             ..Settings::new(peer_id(), CLIENT)
         };
         let metrics: Arc<Metrics> = Arc::default();
+        let peer_addrs = net::local_addrs(&peers);
+        let peer_port = peer_addrs.first().map_or(config.peer_port, SocketAddr::port);
+        let discovery = Discovery::bind(&config, peer_port, settings.peer_id, &metrics)?;
         let shared = Shared {
+            discovery,
+            uplink: Uplink::new(&config, metrics.clone())?,
             compressed: Compressed::new(limits.http_compressed_bytes, metrics.clone()),
             metrics,
             announces: Mutex::new(Announces::new(limits.announces())),
-            reads: Semaphore::new(limits.reads.max(1)),
+            reads: Arc::new(Semaphore::new(limits.reads.max(1))),
             tasks: TaskTracker::new(),
             stop,
             settings,
-            peer_addrs: net::local_addrs(&peers),
+            peer_addrs,
+            utp: utp.as_ref().map(utp::Listener::dialer),
+            started: Instant::now(),
             library: RwLock::default(),
+            kept: Mutex::default(),
             config,
         };
         Ok(Self {
@@ -139,6 +224,7 @@ impl Bound {
             http,
             peers,
             utp,
+            control,
             loaded: watch::Sender::new(None),
             nudged: Arc::default(),
         })
@@ -175,6 +261,16 @@ impl Bound {
         self.shared.peer_addrs.clone()
     }
 
+    /// Where status and metrics are asked for: a socket's path, or an address.
+    pub fn control(&self) -> Vec<String> {
+        self.control.iter().map(Control::place).collect()
+    }
+
+    /// What all its tasks share.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
     /// Becomes `Some` once everything is served, and changes with what is.
     pub fn loaded(&self) -> watch::Receiver<Option<Loaded>> {
         self.loaded.subscribe()
@@ -192,21 +288,33 @@ impl Bound {
             http,
             peers,
             utp,
+            control,
             loaded,
             nudged,
         } = self;
         let _stop = shared.stop.clone().drop_guard();
-        let mut follower = Follower {
-            shared: shared.clone(),
-            loaded,
-            nudged,
-            seen: None,
-            next_end: None,
+        let (alarm, alarms) = mpsc::unbounded_channel();
+        let memory = match guard::memory_path(&shared) {
+            Some(path) => blocking(move || Memory::read(&path)).await,
+            None => None,
         };
-        let skipped = tokio::select! {
+        let memory = memory.unwrap_or_default();
+        let (changed, changes) = watch::channel(0);
+        let guard = Guard::new(shared.clone(), alarms, changed, memory.clone());
+        let mut follower = Follower::new(shared.clone(), loaded, nudged, alarm, memory);
+        tokio::select! {
             first = follower.load() => first?,
             () = shutdown.cancelled() => return Ok(()),
-        };
+        }
+        shared.tasks.spawn(guard.run());
+        let limit = uplink::run(shared.uplink.clone(), shared.stop.clone());
+        shared.tasks.spawn(limit);
+        let discovery = &shared.discovery;
+        discovery.start(shared.config.bind, &shared.tasks, &shared.stop);
+        shared.tasks.spawn(discover::announce(shared.clone()));
+        for listener in control {
+            shared.tasks.spawn(listener.serve(shared.clone()));
+        }
         if !shared.config.trusted_proxies.is_empty() && shared.config.external_addresses.is_empty()
         {
             tracing::warn!(
@@ -249,10 +357,10 @@ impl Bound {
                 },
             ));
         }
-        follower.tell(skipped);
+        follower.tell();
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = follower.follow() => {}
+            () = follower.follow(changes) => {}
         }
         shared.stop.cancel();
         shared.tasks.close();
@@ -275,7 +383,7 @@ fn take_peers<I>(
     accepted: for<'a> fn(&'a Metrics) -> &'a Counter,
 ) where
     I: Incoming + Send + Sync + 'static,
-    I::Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
+    I::Stream: peer::Stream,
 {
     let serving = shared.clone();
     shared.tasks.spawn(net::accept(
@@ -338,128 +446,8 @@ fn peer_id() -> PeerId {
     PeerId(id)
 }
 
-/// Keeps the library in step with its source.
-struct Follower {
-    shared: Arc<Shared>,
-    loaded: watch::Sender<Option<Loaded>>,
-    nudged: Arc<Notify>,
-    /// What the state file was when it was read.
-    seen: Option<StatRecord>,
-    /// When the first grace ends.
-    next_end: Option<SystemTime>,
-}
-
-impl Follower {
-    /// Loads the source: the first time, or because it has changed.
-    async fn load(&mut self) -> Result<Vec<String>, ServeError> {
-        let (source, before) = (self.shared.config.out.clone(), self.shared.library());
-        if let Source::Out(out) = &source {
-            self.seen = stat_of(&out.join("state.json")).await;
-        }
-        let load = blocking(move || match source {
-            Source::Out(out) => Library::from_out(&out, &before, SystemTime::now()),
-            Source::Torrents { files, data } => Ok(Library::from_torrents(&files, &data)),
-        });
-        let Load {
-            library,
-            skipped,
-            next_end,
-        } = load.await?;
-        self.next_end = next_end;
-        if library.torrents().len() == 0
-            && matches!(self.shared.config.out, Source::Torrents { .. })
-        {
-            return Err(ServeError::NothingToServe);
-        }
-        self.shared.replace(library);
-        self.loaded.send_if_modified(|loaded| match loaded {
-            Some(loaded) => {
-                let torrents = self.shared.library().n_sound();
-                *loaded = Loaded {
-                    torrents,
-                    skipped: skipped.clone(),
-                };
-                true
-            }
-            None => false,
-        });
-        Ok(skipped)
-    }
-
-    /// Says for the first time that everything is served.
-    fn tell(&self, skipped: Vec<String>) {
-        let torrents = self.shared.library().n_sound();
-        self.loaded.send_replace(Some(Loaded { torrents, skipped }));
-    }
-
-    async fn follow(&mut self) {
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut faulty, mut all, mut expire) = (Instant::now(), Instant::now(), Instant::now());
-        loop {
-            tokio::select! {
-                _ = look.tick() => {}
-                () = self.nudged.notified() => {}
-            }
-            let full = all.elapsed() >= RECHECK_ALL;
-            if let Source::Out(out) = &self.shared.config.out {
-                let now = stat_of(&out.join("state.json")).await;
-                let grace_over = self.next_end.is_some_and(|end| end <= SystemTime::now());
-                if (now != self.seen || grace_over)
-                    && let Err(error) = self.load().await
-                {
-                    self.next_end = None;
-                    tracing::warn!("what was served before is served on: {error}");
-                }
-            }
-            if full || faulty.elapsed() >= RECHECK_FAULTY {
-                self.recheck(full).await;
-                faulty = Instant::now();
-            }
-            if full {
-                all = Instant::now();
-            }
-            if expire.elapsed() >= EXPIRE {
-                self.shared.announces().expire(Instant::now());
-                expire = Instant::now();
-            }
-        }
-    }
-
-    /// Looks at the files of torrents: of all, or of those that can't be served.
-    async fn recheck(&self, all: bool) {
-        let library = self.shared.library();
-        let in_all = library.torrents().len();
-        let sound = blocking(move || {
-            let torrents = library.torrents();
-            for torrent in torrents.filter(|torrent| all || !torrent.is_sound()) {
-                // What is wrong is reported once, where it is found.
-                let _ = torrent.recheck();
-            }
-            library.n_sound()
-        });
-        let sound = sound.await;
-        self.shared
-            .metrics
-            .torrents_faulty_now
-            .set((in_all - sound) as u64);
-        self.loaded.send_if_modified(|loaded| match loaded {
-            Some(loaded) if loaded.torrents != sound => {
-                loaded.torrents = sound;
-                true
-            }
-            _ => false,
-        });
-    }
-}
-
-async fn stat_of(path: &Path) -> Option<StatRecord> {
-    let path = path.to_owned();
-    blocking(move || store::stat_record(&path).ok()).await
-}
-
 /// Runs what blocks on a thread that may.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

@@ -1,10 +1,12 @@
 //! Peers over uTP (BEP 29): the protocol is the `librqbit-utp` crate's; here are its socket, on the port that
 //! peers use for TCP, and its bounds.
 
+use crate::library::figures::Transport;
 use crate::net::Incoming;
+use crate::peer::Stream;
 use librqbit_utp::{SocketOpts, UtpSocketUdp, UtpSocketUdpOpts, UtpStream};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +21,10 @@ const SILENCE: Duration = Duration::from_secs(180);
 
 /// A socket on which peers come in.
 pub struct Listener(Arc<UtpSocketUdp>);
+
+/// The same socket, from which peers are called.
+#[derive(Clone)]
+pub struct Dialer(Arc<UtpSocketUdp>);
 
 impl Listener {
     /// Binds an address; `[::]` stands for both families. At most `peers` connections at once.
@@ -37,6 +43,29 @@ impl Listener {
             .map(Self)
             .map_err(io::Error::other)
     }
+
+    /// Calls peers from the same socket.
+    pub fn dialer(&self) -> Dialer {
+        Dialer(self.0.clone())
+    }
+}
+
+impl Dialer {
+    /// Calls a peer.
+    pub async fn connect(&self, remote: SocketAddr) -> io::Result<UtpStream> {
+        // A socket for both families knows addresses of the newer one alone.
+        let remote = match (self.0.bind_addr().ip(), remote.ip()) {
+            (IpAddr::V6(_), IpAddr::V4(ip)) => {
+                SocketAddr::new(ip.to_ipv6_mapped().into(), remote.port())
+            }
+            _ => remote,
+        };
+        self.0.connect(remote).await.map_err(io::Error::other)
+    }
+}
+
+impl Stream for UtpStream {
+    const TRANSPORT: Transport = Transport::Utp;
 }
 
 impl Incoming for Listener {

@@ -2,10 +2,11 @@
 //! clip says leads ffmpeg to other files.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tests::clients::ffmpeg;
 use tests::folder::{files, put, temporary};
-use tests::process::Running;
+use tests::process::{Running, run};
 use tests::programs::Tool;
 use tests::published::{build, publisher, state};
 use tests::site::assert_whole;
@@ -30,6 +31,36 @@ fn at_work_in(folder: &Path) -> Vec<String> {
     lines.filter(|line| line.contains(&named)).collect()
 }
 
+/// An ffmpeg that writes down how it is called and then does it. The second part of an encoding it does as slowly as
+/// people watch it, until the file `go-on` lies beside it, so that there is a middle to be killed in.
+fn slow_ffmpeg(folder: &Path) -> PathBuf {
+    let program = folder.join("ffmpeg");
+    let script = format!(
+        r#"#!/bin/sh
+echo "$*" >>"{0}/calls"
+case "$*" in
+  *" -ss {PART_TWO} "*" -f mpegts "*) [ -e "{0}/go-on" ] || set -- -re "$@" ;;
+esac
+exec ffmpeg "$@"
+"#,
+        folder.display()
+    );
+    put(&program, script.as_bytes());
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+/// Where the second part begins, as ffmpeg is told it.
+const PART_TWO: &str = "30.000000";
+
+/// The calls that encode a part of a picture.
+fn parts(calls: &Path) -> Vec<String> {
+    let calls = fs::read_to_string(calls).unwrap_or_default();
+    let parts = calls.lines().filter(|call| call.contains(" -f mpegts "));
+    let parts = parts.filter(|call| call.ends_with(" pipe:1"));
+    parts.map(str::to_owned).collect()
+}
+
 #[test]
 fn an_encoding_that_was_killed_goes_on_and_loses_no_frame() {
     if Tool::Ffmpeg.skipped() {
@@ -38,33 +69,30 @@ fn an_encoding_that_was_killed_goes_on_and_loses_no_frame() {
     let at = temporary();
     let clips = channel(at.path());
     let source = clips.join("long.mov");
-    // Many parts of little work each: the encoder is nice, and a busy machine leaves it next to nothing.
-    let input = ffmpeg::picture_and_sound("96x54", 10, 150);
+    // Three parts of little work each: the encoder is nice, and a busy machine leaves it next to nothing.
+    let mut input = ffmpeg::picture_and_sound("96x54", 10, 75);
+    // A pure tone is much more work to encode.
+    *input.last_mut().unwrap() = "anoisesrc=color=pink:duration=75:sample_rate=48000".into();
     ffmpeg::make(
         &input,
         &["-c:v", "mpeg4", "-q:v", "6", "-c:a", "aac"],
         &source,
     );
     let out = at.path().join("out");
-    let mut building = Running::start(publisher(["build"]).arg(&clips).arg("--out").arg(&out));
-    // A finished part is what there is to go on from.
-    until("a finished part", || {
-        let parts = fs::read_dir(out.join("derived"))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .flat_map(|job| {
-                fs::read_dir(job.path().join("parts"))
-                    .into_iter()
-                    .flatten()
-                    .flatten()
-            })
-            .filter(|part| part.path().extension().is_some_and(|ending| ending == "ts"))
-            .count();
+    let (program, calls) = (slow_ffmpeg(at.path()), at.path().join("calls"));
+    let build = || {
+        let mut command = publisher(["build"]);
+        command.arg(&clips).arg("--out").arg(&out);
+        command.env("GROUNDSWELL_FFMPEG", &program);
+        command
+    };
+    let mut building = Running::start(&mut build());
+    // The first part is what there is to go on from.
+    until("the second part to be begun", || {
         if !building.is_running() {
             panic!("it ended before it could be killed: {building}");
         }
-        (parts > 0)
+        (parts(&calls).len() == 2)
             .then_some(())
             .ok_or_else(|| building.to_string())
     });
@@ -75,7 +103,12 @@ fn an_encoding_that_was_killed_goes_on_and_loses_no_frame() {
         left.is_empty().then_some(()).ok_or(format!("{left:?}"))
     });
     assert_whole(&out);
-    build(&clips, &out).success().calm();
+    fs::rename(&calls, at.path().join("calls-before")).unwrap();
+    put(&at.path().join("go-on"), b"");
+    run(&mut build()).success().calm();
+    let begun: Vec<_> = parts(&calls);
+    assert_eq!(begun.len(), 2, "the first part is there: {begun:#?}");
+    assert!(begun[0].contains(&format!(" -ss {PART_TWO} ")), "{begun:?}");
     let made = state(&out)
         .into_iter()
         .find(|torrent| torrent.files[0].ends_with(".mp4"))
@@ -103,6 +136,43 @@ fn an_encoding_that_was_killed_goes_on_and_loses_no_frame() {
             "a gap of {step} s behind frame {n}"
         );
     }
+}
+
+#[test]
+fn thumbnails_take_few_processes() {
+    if Tool::Ffmpeg.skipped() {
+        return;
+    }
+    let at = temporary();
+    let clips = channel(at.path());
+    let source = clips.join("long.mov");
+    let input = ffmpeg::picture_and_sound("160x90", 5, 75);
+    // A key frame each second, each one another picture.
+    ffmpeg::make(&input, &["-c:v", "mpeg4", "-g", "5", "-an"], &source);
+    let out = at.path().join("out");
+    let (program, calls) = (slow_ffmpeg(at.path()), at.path().join("calls"));
+    put(&at.path().join("go-on"), b"");
+    let mut command = publisher(["build"]);
+    command.arg(&clips).arg("--out").arg(&out);
+    run(command.env("GROUNDSWELL_FFMPEG", &program)).success();
+    let published = files(&out.join("site"));
+    let cues: Vec<_> = published
+        .iter()
+        .filter(|file| file.ends_with("thumbnails.vtt"))
+        .collect();
+    let [cues] = cues[..] else {
+        panic!("no thumbnails in {published:#?}");
+    };
+    let cues = fs::read_to_string(out.join("site").join(cues)).unwrap();
+    // One each two seconds.
+    assert_eq!(cues.matches(" --> ").count(), 38, "{cues}");
+    let calls = fs::read_to_string(&calls).unwrap();
+    let of_many = |call: &&str| call.contains("select=key") && call.matches(" -i ").count() > 1;
+    assert_eq!(calls.lines().filter(of_many).count(), 3, "{calls}");
+    // What makes it play goes before.
+    let thumbnails = calls.lines().position(|call| of_many(&call));
+    let playable = calls.lines().position(|call| call.contains("libx264"));
+    assert!(playable.is_some() && playable < thumbnails, "{calls}");
 }
 
 #[test]

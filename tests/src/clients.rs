@@ -8,4 +8,5 @@ pub mod ffmpeg;
 pub mod libtorrent;
 pub mod minisign;
 pub mod mktorrent;
+pub mod rqbit;
 pub mod transmission;

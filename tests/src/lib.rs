@@ -14,6 +14,7 @@ pub mod process;
 pub mod programs;
 pub mod published;
 pub mod sandbox;
+pub mod sim;
 pub mod site;
 pub mod torrent;
 pub mod wait;

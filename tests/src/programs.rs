@@ -27,6 +27,8 @@ pub enum Tool {
     Feedparser,
     /// strace, and the right to trace.
     Strace,
+    /// rqbit, which `./check` builds.
+    Rqbit,
 }
 
 impl Tool {
@@ -43,6 +45,7 @@ impl Tool {
             Tool::Minisign => "minisign",
             Tool::Feedparser => "feedparser",
             Tool::Strace => "strace",
+            Tool::Rqbit => "rqbit",
         }
     }
 

@@ -22,15 +22,21 @@ pub fn seeder<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> C
     command("seeder", args)
 }
 
+thread_local! {
+    // Each test runs in a thread of its own, and this goes with the thread.
+    static HOME: tempfile::TempDir = folder::temporary();
+}
+
 fn command<S: AsRef<std::ffi::OsStr>>(name: &str, args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(ours(name));
     command.args(args);
     // A key or settings of whoever runs the tests must not leak in, nor ours out.
-    let home = std::env::temp_dir().join(format!("groundswell-home-{}", std::process::id()));
-    command
-        .env("XDG_CONFIG_HOME", home)
-        .env("NO_COLOR", "1")
-        .env_remove("RUST_LOG");
+    HOME.with(|home| {
+        for place in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"] {
+            command.env(place, home.path());
+        }
+    });
+    command.env("NO_COLOR", "1").env_remove("RUST_LOG");
     command
 }
 

@@ -183,24 +183,42 @@ impl State {
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         check_version(bytes)?;
         let state: Self = serde_json::from_slice(bytes)?;
-        for torrent in &state.torrents {
-            let files = torrent.files.iter().map(|file| &file.path);
-            for path in [&torrent.torrent, &torrent.data].into_iter().chain(files) {
-                if path
-                    .split('/')
-                    .any(|part| crate::name::check(part).is_err())
-                {
-                    return Err(DocumentError::Path(path.clone()));
-                }
-            }
-        }
+        check_paths(&state.torrents)?;
         Ok(state)
+    }
+
+    /// The same of the torrents alone: what a seeder needs, at half the time and memory.
+    pub fn parse_torrents(bytes: &[u8]) -> Result<Vec<StateTorrent>, DocumentError> {
+        #[derive(Deserialize)]
+        struct Torrents {
+            torrents: Vec<StateTorrent>,
+        }
+        check_version(bytes)?;
+        let Torrents { torrents } = serde_json::from_slice(bytes)?;
+        check_paths(&torrents)?;
+        Ok(torrents)
     }
 
     /// The document's bytes, ending in a newline.
     pub fn to_bytes(&self) -> Vec<u8> {
         to_json(self)
     }
+}
+
+/// Refuses paths that lead out of `out/`.
+fn check_paths(torrents: &[StateTorrent]) -> Result<(), DocumentError> {
+    for torrent in torrents {
+        let files = torrent.files.iter().map(|file| &file.path);
+        for path in [&torrent.torrent, &torrent.data].into_iter().chain(files) {
+            if path
+                .split('/')
+                .any(|part| crate::name::check(part).is_err())
+            {
+                return Err(DocumentError::Path(path.clone()));
+            }
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn to_json(document: &impl Serialize) -> Vec<u8> {
@@ -280,6 +298,8 @@ mod tests {
         let text = String::from_utf8(state().to_bytes()).unwrap();
         insta::assert_snapshot!(text);
         assert_eq!(State::parse(text.as_bytes()).unwrap(), state());
+        let torrents = State::parse_torrents(text.as_bytes()).unwrap();
+        assert_eq!(torrents, state().torrents);
     }
 
     #[test]
@@ -309,6 +329,7 @@ mod tests {
                 matches!(State::parse(&state.to_bytes()), Err(DocumentError::Path(_))),
                 "{path}"
             );
+            assert!(State::parse_torrents(&state.to_bytes()).is_err(), "{path}");
             let mut state = self::state();
             state.torrents[0].files[0].path = path.into();
             assert!(

@@ -8,6 +8,7 @@
 
 pub mod atomic;
 mod digest;
+pub mod incoming;
 pub mod lanes;
 pub mod lease;
 pub mod pass;
@@ -17,7 +18,11 @@ mod verify;
 
 pub use atomic::{WriteError, write_atomic, write_if_changed};
 pub use digest::sha256_file;
+pub use incoming::{Incoming, IncomingError};
 pub use pass::{Hashed, PassError, Want, hash, hash_resuming};
 pub use payload::{Payload, PayloadError};
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+pub use payload::{Part, Window};
 pub use stat::stat_record;
+pub use verify::piece::PieceCheck;
 pub use verify::{Verdict, verify};

@@ -1,14 +1,23 @@
 //! Reading a torrent's payload for peers: any range of its byte space, files opened on demand, under
 //! a stat guard. A file that is not what was hashed is not read: a wrong byte never leaves.
+//!
+//! There are three ways to the bytes. [`Payload::read`] waits for the disk. [`Payload::read_resident`] doesn't: it
+//! gives what is in memory already. On Linux a [`Window`] lends a stretch of a file to a socket without any copy.
 
-use crate::stat::{read_exact_at, record, stat_record};
+mod file;
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod window;
+
+use crate::stat::{read_exact_at, stat_record};
+use file::OpenFile;
 use metainfo::state::StatRecord;
 use metainfo::{FileMap, Info};
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+pub use window::{Part, Window};
 
 /// How many files of one torrent stay open at once.
 const OPEN_FILES: usize = 8;
@@ -38,8 +47,8 @@ pub enum PayloadError {
 }
 
 struct PayloadFile {
-    path: PathBuf,
-    length: u64,
+    /// Below the root.
+    path: String,
     pad: bool,
     recorded: Option<StatRecord>,
 }
@@ -48,7 +57,15 @@ struct PayloadFile {
 pub struct Payload {
     files: Vec<PayloadFile>,
     map: FileMap,
-    open: Mutex<Vec<(usize, Arc<File>)>>,
+    open: Mutex<Open>,
+}
+
+/// What is open, the longest unused first.
+struct Open {
+    root: PathBuf,
+    files: Vec<Arc<OpenFile>>,
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    windows: Vec<Arc<Window>>,
 }
 
 impl Payload {
@@ -61,8 +78,7 @@ impl Payload {
             .files()
             .iter()
             .map(|file| PayloadFile {
-                path: root.join(info.stored_path(file)),
-                length: file.length,
+                path: info.stored_path(file),
                 pad: file.pad,
                 recorded: if file.pad {
                     None
@@ -74,13 +90,49 @@ impl Payload {
         Self {
             files,
             map: info.file_map().clone(),
-            open: Mutex::new(Vec::new()),
+            open: Mutex::new(Open {
+                root: root.to_owned(),
+                files: Vec::new(),
+                #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+                windows: Vec::new(),
+            }),
         }
     }
 
     /// Appends a range of the payload to `out`; pads give zeros. Blocking. On an error `out` is as
     /// it was.
     pub fn read(&self, range: Range<u64>, out: &mut Vec<u8>) -> Result<(), PayloadError> {
+        self.gather(range, out, |index, offset, buffer| {
+            let open = self.open(index)?;
+            open.guard()?;
+            read_exact_at(&open.file, buffer, offset).map_err(|error| open.failed(error))?;
+            Ok(true)
+        })
+        .map(|_| ())
+    }
+
+    /// The same as far as it needs no waiting for a disk: `false`, and nothing appended, where anything of it is not
+    /// in memory, where its file isn't open, or where the system can't tell.
+    pub fn read_resident(
+        &self,
+        range: Range<u64>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, PayloadError> {
+        self.gather(range, out, |index, offset, buffer| {
+            let Some(open) = self.opened().file(index) else {
+                return Ok(false);
+            };
+            open.guard()?;
+            Ok(open.read_resident(buffer, offset))
+        })
+    }
+
+    fn gather(
+        &self,
+        range: Range<u64>,
+        out: &mut Vec<u8>,
+        read: impl Fn(usize, u64, &mut [u8]) -> Result<bool, PayloadError>,
+    ) -> Result<bool, PayloadError> {
         let length = self.map.total_length();
         if range.start > range.end || range.end > length {
             return Err(PayloadError::OutOfRange { range, length });
@@ -90,167 +142,138 @@ impl Payload {
         let mut at = before;
         for span in self.map.spans(range) {
             let end = at + span.length as usize;
-            if let Err(error) = self.read_span(span.file, span.offset, &mut out[at..end]) {
+            // A pad's zeros are there already.
+            let outcome = if self.files[span.file].pad {
+                Ok(true)
+            } else {
+                read(span.file, span.offset, &mut out[at..end])
+            };
+            if !matches!(outcome, Ok(true)) {
                 out.truncate(before);
-                return Err(error);
+                return outcome;
             }
             at = end;
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Asks the system to bring ranges of the payload into memory, without waiting for it. Blocking for as long as
+    /// opening files takes.
+    pub fn read_ahead(&self, ranges: impl IntoIterator<Item = Range<u64>>) {
+        for range in ranges {
+            for span in self.map.spans(range) {
+                if !self.files[span.file].pad
+                    && let Ok(open) = self.open(span.file)
+                {
+                    open.read_ahead(span.offset, span.length);
+                }
+            }
+        }
+    }
+
+    /// The window that a range lies in, where there is one already.
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    pub fn window(&self, range: &Range<u64>) -> Option<Arc<Window>> {
+        let mut open = self.opened();
+        let at = open.windows.iter().position(|w| w.covers(range))?;
+        open.windows[at..].rotate_left(1);
+        open.windows.last().cloned()
+    }
+
+    /// Opens the window that a range lies in. Blocking. Nothing where the range lies in no single window, or where
+    /// the system doesn't tell us what of the file is in memory.
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    pub fn open_window(&self, range: &Range<u64>) -> Option<Arc<Window>> {
+        if let Some(window) = self.window(range) {
+            return Some(window);
+        }
+        let span = self.map.spans(range.clone()).next()?;
+        if self.files[span.file].pad {
+            return None;
+        }
+        let file = self.open(span.file).ok()?;
+        if !file.tells_residency {
+            return None;
+        }
+        let window = Window::open(&file, range.start).ok().map(Arc::new)?;
+        let mut open = self.opened();
+        if open.windows.len() >= OPEN_FILES {
+            open.windows.remove(0);
+        }
+        open.windows.push(window.clone());
+        window.covers(range).then_some(window)
     }
 
     /// Checks every file against its record, by path: a file replaced by a rename counts as changed.
     pub fn check(&self) -> Result<(), PayloadError> {
-        for file in self.files.iter().filter(|file| !file.pad) {
-            let now = stat_record(&file.path).map_err(|source| PayloadError::Read {
-                path: file.path.clone(),
+        let root = self.opened().root.clone();
+        for (index, file) in self.files.iter().enumerate() {
+            if file.pad {
+                continue;
+            }
+            let path = root.join(&file.path);
+            let now = stat_record(&path).map_err(|source| PayloadError::Read {
+                path: path.clone(),
                 source,
             })?;
-            file.guard(&now)?;
+            let place = self.map.file_range(index);
+            if !file::is_same(&file.recorded, place.end - place.start, &now) {
+                return Err(PayloadError::Changed(path));
+            }
         }
         Ok(())
     }
 
-    fn read_span(&self, index: usize, offset: u64, buffer: &mut [u8]) -> Result<(), PayloadError> {
-        let file = &self.files[index];
-        if file.pad {
-            buffer.fill(0);
-            return Ok(());
-        }
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::UnexpectedEof => PayloadError::Changed(file.path.clone()),
-            _ => PayloadError::Read {
-                path: file.path.clone(),
-                source,
-            },
-        };
-        let open = self.open(index).map_err(failed)?;
-        file.guard(&record(&open.metadata().map_err(failed)?))?;
-        read_exact_at(&open, buffer, offset).map_err(failed)
+    /// The files lie below another root from now on, moved there and not copied: what is open stays open.
+    pub fn relocate(&self, root: &Path) {
+        self.opened().root = root.to_owned();
     }
 
-    fn open(&self, index: usize) -> io::Result<Arc<File>> {
-        let mut open = self
-            .open
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(at) = open.iter().position(|(file, _)| *file == index) {
-            let entry = open.remove(at);
-            let file = entry.1.clone();
-            open.push(entry);
-            return Ok(file);
+    fn open(&self, index: usize) -> Result<Arc<OpenFile>, PayloadError> {
+        let path = {
+            let mut open = self.opened();
+            if let Some(file) = open.file(index) {
+                return Ok(file);
+            }
+            open.root.join(&self.files[index].path)
+        };
+        // Others go on while this one waits for its disk. Should two open the same file, both are good.
+        let file = OpenFile::open(
+            index,
+            path,
+            self.map.file_range(index),
+            self.files[index].recorded,
+        )?;
+        let file = Arc::new(file);
+        let mut open = self.opened();
+        if open.files.len() >= OPEN_FILES {
+            open.files.remove(0);
         }
-        let file = Arc::new(File::open(&self.files[index].path)?);
-        if open.len() >= OPEN_FILES {
-            open.remove(0);
-        }
-        open.push((index, file.clone()));
+        open.files.push(file.clone());
         Ok(file)
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Closes what is open: an idle torrent holds no descriptor.
     pub fn close(&self) {
-        self.open
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .clear();
+        let mut open = self.opened();
+        open.files.clear();
+        #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+        open.windows.clear();
     }
 }
 
-impl PayloadFile {
-    fn guard(&self, now: &StatRecord) -> Result<(), PayloadError> {
-        let same = match &self.recorded {
-            Some(recorded) => recorded.same_content(now),
-            None => now.bytes == self.length,
-        };
-        if same {
-            Ok(())
-        } else {
-            Err(PayloadError::Changed(self.path.clone()))
-        }
+impl Open {
+    /// A file that is open, which is thereby the last used.
+    fn file(&mut self, index: usize) -> Option<Arc<OpenFile>> {
+        let at = self.files.iter().position(|file| file.index == index)?;
+        self.files[at..].rotate_left(1);
+        self.files.last().cloned()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pass::{Progress, Want, hash};
-    use metainfo::{Format, Layout, PieceLength};
-
-    fn payload(folder: &Path, format: Format) -> (Payload, Info) {
-        let root = folder.join("x");
-        std::fs::create_dir_all(&root).unwrap();
-        std::fs::write(root.join("a"), [b'a'; 20_000]).unwrap();
-        std::fs::write(root.join("b"), [b'b'; 10]).unwrap();
-        let files = [(vec!["a".to_owned()], 20_000), (vec!["b".to_owned()], 10)];
-        let layout =
-            Layout::folder("x", files, format, Some(PieceLength::new(16384).unwrap())).unwrap();
-        let want = Want {
-            pieces: true,
-            roots: true,
-        };
-        let hashed = hash(&layout, folder, want, 1, &Progress::default()).unwrap();
-        let recorded: Vec<_> = hashed
-            .stats
-            .iter()
-            .copied()
-            .filter(Option::is_some)
-            .collect();
-        let info = Info::make(&layout, &hashed.hashes, false, None);
-        (Payload::new(folder, &info, &recorded), info)
-    }
-
-    #[test]
-    fn ranges_cross_files_and_pads_are_zeros() {
-        let folder = tempfile::tempdir().unwrap();
-        let (v1, _) = payload(folder.path(), Format::V1);
-        let mut out = b"kept".to_vec();
-        v1.read(19_999..20_003, &mut out).unwrap();
-        assert_eq!(out, b"keptabbb");
-        let (hybrid, _) = payload(folder.path(), Format::Hybrid);
-        out.clear();
-        hybrid.read(19_999..20_002, &mut out).unwrap();
-        assert_eq!(out, b"a\0\0");
-        out.clear();
-        hybrid.read(32_767..32_769, &mut out).unwrap();
-        assert_eq!(out, b"\0b");
-        assert!(matches!(
-            v1.read(20_009..20_011, &mut out),
-            Err(PayloadError::OutOfRange { .. })
-        ));
-        assert_eq!(out, b"\0b");
-    }
-
-    #[test]
-    fn a_changed_file_is_not_read_and_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let (payload, _) = payload(folder.path(), Format::V1);
-        payload.check().unwrap();
-        let mut out = Vec::new();
-        payload.read(0..10, &mut out).unwrap();
-        let path = folder.path().join("x/a");
-        let file = File::options().write(true).open(&path).unwrap();
-        file.set_modified(std::time::UNIX_EPOCH).unwrap();
-        for result in [payload.check(), payload.read(0..10, &mut out)] {
-            assert!(matches!(result, Err(PayloadError::Changed(at)) if at == path));
-        }
-        assert_eq!(out.len(), 10);
-        file.set_len(3).unwrap();
-        assert!(payload.read(0..10, &mut out).is_err());
-        std::fs::remove_file(&path).unwrap();
-        payload.close();
-        assert!(matches!(
-            payload.read(0..10, &mut out),
-            Err(PayloadError::Read { .. })
-        ));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn another_link_to_the_file_changes_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let (payload, _) = payload(folder.path(), Format::V1);
-        std::fs::hard_link(folder.path().join("x/a"), folder.path().join("linked")).unwrap();
-        payload.check().unwrap();
-    }
-}
+mod tests;

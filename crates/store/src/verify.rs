@@ -1,4 +1,6 @@
-//! Checks files on disk against a torrent, piece by piece.
+//! Checks files on disk against a torrent: all at once here, piece by piece in [`piece`].
+
+pub mod piece;
 
 use crate::pass::{PassError, Progress, Want, hash};
 use crate::stat::stat_record;

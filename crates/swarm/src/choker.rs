@@ -1,31 +1,31 @@
-//! Whom a seed unchokes. A pure function from what is known of each peer to the changes to make:
+//! Whom to unchoke, one machine a torrent.
 //!
-//! - whoever wants something and finds a free slot gets it at once;
-//! - with all slots taken, whoever has had its turn (a quota of bytes and a minute, or twice as long for the
-//!   slow) makes place for the one that has waited longest: no ranking by speed, so slow peers aren't starved
-//!   and fast ones aren't preferred;
-//! - somebody new, who has had nothing yet, needn't wait for that: every few seconds one of them takes the
-//!   place of the peer that has had most in its turn;
-//! - who wants nothing holds no slot, and is choked after a while.
+//! As a seed ([`Kind::Seed`]) everybody has a turn ([`turns`]); as a fetcher ([`Kind::Fetch`]) those who give most
+//! come first, and somebody else by chance ([`exchange`]). How many are served at once follows the uplink
+//! ([`slots`]). Who was served lately and comes back under the same address is nobody new ([`memory`]). In spread
+//! mode peers are metered by what they are shown, need no slot, and are unchoked before they ask.
 //!
-//! Called by the seeder's torrent task at every change of interest and every second.
+//! What is not here: what anybody is shown or sent.
 
-use std::cmp::Reverse;
+mod exchange;
+mod memory;
+mod slots;
+mod turns;
+
+#[cfg(test)]
+mod tests;
+
+use crate::random::Random;
+use memory::Memory;
+use slots::Slots;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
+pub use turns::PeerView;
 
-/// What is known of one peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerView {
-    /// The caller's name for the peer.
-    pub key: u64,
-    /// Since when it has wanted something (`true`) or nothing (`false`).
-    pub interest: (bool, Instant),
-    /// Since when it has been choked (`true`) or unchoked (`false`).
-    pub choked: (bool, Instant),
-    /// Bytes sent since it was last unchoked.
-    pub sent_this_turn: u64,
-    /// Bytes sent in all.
-    pub sent: u64,
+/// Decides for so many slots as the policy begins with. The order of the peers doesn't matter.
+pub fn choose(now: Instant, peers: &[PeerView], policy: &Policy) -> Vec<Change> {
+    turns::choose(now, peers, policy.slots, policy)
 }
 
 /// What to tell a peer.
@@ -37,366 +37,311 @@ pub struct Change {
     pub choke: bool,
 }
 
-/// How a seed shares itself out.
+/// What we are to the torrent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It is here whole: everybody is served in turn.
+    Seed,
+    /// It is being fetched: who gives is given.
+    Fetch,
+}
+
+/// How the uplink is shared out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// How many peers are served at once.
+    /// How many peers are served at once before anything is known of the uplink.
     pub slots: usize,
+    /// How few at least.
+    pub least_slots: usize,
+    /// What one slot should have, in bytes a second: as many as can have that get one.
+    pub slot_rate: u64,
     /// How many bytes make a turn.
     pub quota: u64,
     /// How long a turn lasts at least, and half as long as it lasts at most.
     pub turn: Duration,
-    /// How often somebody new gets in while all slots are taken.
-    pub newcomer_every: Duration,
+    /// How many bytes make a turn while somebody waits who never had any.
+    pub first_quota: u64,
+    /// How long such a turn lasts at least.
+    pub first_turn: Duration,
     /// How long a slot is kept for a peer that has stopped wanting.
     pub linger: Duration,
+    /// How long an address that was served is remembered.
+    pub remember: Duration,
+    /// How many addresses are remembered.
+    pub most_remembered: usize,
+    /// How many metered peers are unchoked without a slot.
+    pub most_metered: usize,
+    /// How long, in fetching, who gives most keeps its slot; somebody by chance keeps one three times as long.
+    pub round: Duration,
+}
+
+impl Policy {
+    /// What [`Default`] gives.
+    pub const DEFAULT: Self = Self {
+        slots: 64,
+        least_slots: 4,
+        slot_rate: 20 * 1024,
+        quota: 4 * 1024 * 1024,
+        turn: Duration::from_secs(30),
+        first_quota: 128 * 1024,
+        first_turn: Duration::from_secs(2),
+        linger: Duration::from_secs(10),
+        remember: Duration::from_secs(600),
+        most_remembered: 4096,
+        most_metered: 4096,
+        round: Duration::from_secs(10),
+    };
 }
 
 impl Default for Policy {
     fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// How often turns are looked at.
+const TICK: Duration = Duration::from_millis(500);
+/// What a socket may take before it shows how fast the link is: it doesn't count as gone.
+const SOAKED: u64 = 64 * 1024;
+
+/// One peer.
+#[derive(Debug)]
+struct Peer {
+    address: Option<IpAddr>,
+    /// Since when it wants something, or nothing.
+    interest: (bool, Instant),
+    choked: (bool, Instant),
+    /// Bytes of payload sent to it, and when its turn began.
+    sent: u64,
+    sent_before_turn: u64,
+    /// How much of it its address is known to have had.
+    noted: u64,
+    /// What its address had before it came.
+    had: u64,
+    /// Bytes of payload that came from it, and until the last round.
+    received: u64,
+    received_before: u64,
+    /// What came in the last whole round.
+    gave: u64,
+    joined: Instant,
+    metered: bool,
+}
+
+impl Peer {
+    fn note(&mut self, now: Instant, memory: &mut Memory) {
+        let more = self.sent - self.noted;
+        if let Some(address) = self.address.filter(|_| more > 0) {
+            memory.note(now, address, more);
+            self.noted = self.sent;
+        }
+    }
+}
+
+/// Decides who is choked. Everybody is, to begin with.
+///
+/// Hand in what happens (`handle_*`), then drain [`Self::poll_change`], and come again at [`Self::next_timeout`] with
+/// the counters of what was sent and received.
+#[derive(Debug)]
+pub struct Choker {
+    kind: Kind,
+    policy: Policy,
+    random: Random,
+    peers: BTreeMap<u64, Peer>,
+    memory: Memory,
+    slots: Slots,
+    exchange: exchange::Chances,
+    /// Something has happened since the last decision.
+    is_stale: bool,
+    looked: Instant,
+    changes: VecDeque<Change>,
+}
+
+impl Choker {
+    /// A torrent without peers. `seed` makes the random choices.
+    pub fn new(now: Instant, kind: Kind, policy: Policy, seed: u64) -> Self {
         Self {
-            slots: 64,
-            quota: 8 * 1024 * 1024,
-            turn: Duration::from_secs(60),
-            newcomer_every: Duration::from_secs(5),
-            linger: Duration::from_secs(10),
+            kind,
+            policy,
+            random: Random::new(seed),
+            peers: BTreeMap::new(),
+            memory: Memory::new(policy.most_remembered, policy.remember),
+            slots: Slots::new(now, &policy),
+            exchange: exchange::Chances::new(now),
+            is_stale: false,
+            looked: now,
+            changes: VecDeque::new(),
         }
     }
-}
 
-/// Decides. The order of the peers doesn't matter; ties go to the lower key.
-pub fn choose(now: Instant, peers: &[PeerView], policy: &Policy) -> Vec<Change> {
-    let since = |at: Instant| now.saturating_duration_since(at);
-    let mut changes = Vec::new();
-    let mut serving = Vec::new();
-    let mut waiting = Vec::new();
-    for peer in peers {
-        match (peer.choked.0, peer.interest.0) {
-            (true, true) => waiting.push(peer),
-            (false, true) => serving.push(peer),
-            // Requests may be under way when a peer stops wanting; it isn't cut off in the middle.
-            (false, false) if since(peer.interest.1) >= policy.linger => {
-                changes.push(Change {
-                    key: peer.key,
-                    choke: true,
-                });
+    // What happened.
+
+    /// A peer has come; its address, where it has one that is worth remembering.
+    pub fn handle_join(&mut self, now: Instant, key: u64, address: Option<IpAddr>) {
+        let had = address.map_or(0, |address| self.memory.given(now, address));
+        let peer = Peer {
+            address,
+            interest: (false, now),
+            choked: (true, now),
+            sent: 0,
+            sent_before_turn: 0,
+            noted: 0,
+            had,
+            received: 0,
+            received_before: 0,
+            gave: 0,
+            joined: now,
+            metered: false,
+        };
+        self.peers.insert(key, peer);
+        self.changes.retain(|change| change.key != key);
+    }
+
+    /// A peer has gone.
+    pub fn handle_leave(&mut self, now: Instant, key: u64) {
+        if let Some(mut peer) = self.peers.remove(&key) {
+            peer.note(now, &mut self.memory);
+            self.changes.retain(|change| change.key != key);
+            self.is_stale = true;
+        }
+    }
+
+    /// A peer wants something, or no longer.
+    pub fn handle_interest(&mut self, now: Instant, key: u64, interested: bool) {
+        if let Some(peer) = self.peers.get_mut(&key)
+            && peer.interest.0 != interested
+        {
+            peer.interest = (interested, now);
+            self.is_stale = true;
+        }
+    }
+
+    /// What a peer takes is held within bounds by what it is shown ([`crate::spread::Spread::metered`]).
+    pub fn handle_metered(&mut self, key: u64, metered: bool) {
+        if let Some(peer) = self.peers.get_mut(&key)
+            && peer.metered != metered
+        {
+            peer.metered = metered;
+            self.is_stale = true;
+        }
+    }
+
+    /// A torrent that was fetched is whole now, or the other way round.
+    pub fn handle_kind(&mut self, kind: Kind) {
+        self.is_stale |= self.kind != kind;
+        self.kind = kind;
+    }
+
+    /// So many bytes of payload have been sent to a peer in all.
+    pub fn handle_sent(&mut self, _now: Instant, key: u64, total: u64) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        let more = total.saturating_sub(peer.sent);
+        if more == 0 {
+            return;
+        }
+        let soaked = SOAKED.saturating_sub(peer.sent).min(more);
+        peer.sent += more;
+        self.slots.handle_sent(more - soaked);
+    }
+
+    /// So many bytes of payload have come from a peer in all.
+    pub fn handle_received(&mut self, _now: Instant, key: u64, total: u64) {
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.received = peer.received.max(total);
+        }
+    }
+
+    /// The limit of the uplink, in bytes a second, where there is one.
+    pub fn handle_limit(&mut self, limit: Option<u64>) {
+        self.slots.set_limit(limit);
+    }
+
+    // What to do.
+
+    /// The next peer to choke or unchoke, or `None` until something happens or [`Self::next_timeout`] has come.
+    pub fn poll_change(&mut self, now: Instant) -> Option<Change> {
+        let is_due = now.saturating_duration_since(self.looked) >= TICK / 2;
+        if self.changes.is_empty() && (self.is_stale || is_due) {
+            self.is_stale = false;
+            self.decide(now, is_due);
+        }
+        self.changes.pop_front()
+    }
+
+    /// When to come again: as long as there are peers.
+    pub fn next_timeout(&self, now: Instant) -> Option<Instant> {
+        (!self.peers.is_empty()).then(|| now + TICK)
+    }
+
+    /// How many peers are served at once now, beside those that are metered.
+    pub fn slots(&self) -> usize {
+        self.slots.count(&self.policy)
+    }
+
+    /// Whether a peer is choked, as far as it has been told.
+    pub fn is_choked(&self, key: u64) -> bool {
+        self.peers.get(&key).is_none_or(|peer| peer.choked.0)
+    }
+
+    // Inside.
+
+    fn decide(&mut self, now: Instant, is_due: bool) {
+        if is_due {
+            self.looked = now;
+            let interested = self.peers.values().filter(|peer| peer.interest.0);
+            let waits = interested
+                .filter(|peer| peer.choked.0 && !peer.metered)
+                .count()
+                > 0;
+            self.slots.handle_timeout(now, waits);
+        }
+        let mut changes = self.metered();
+        let slots = self.slots();
+        changes.extend(match self.kind {
+            Kind::Seed => turns::choose(now, &self.views(), slots, &self.policy),
+            Kind::Fetch => {
+                let peers = &mut self.peers;
+                self.exchange
+                    .choose(now, peers, slots, &self.policy, &mut self.random)
             }
-            (false | true, false) => {}
-        }
-    }
-    // Waiting began when the peer was choked or became interested, whichever was later.
-    waiting.sort_by_key(|peer| (peer.interest.1.max(peer.choked.1), peer.key));
-    // Those who go first stand first: their turn is over, and they have had most.
-    serving.sort_by_key(|peer| {
-        (
-            Reverse(turn_is_over(now, peer, policy)),
-            Reverse(peer.sent_this_turn),
-            peer.key,
-        )
-    });
-    // More than the slots, as after a change of policy: the surplus goes.
-    let mut leaving = serving.len().saturating_sub(policy.slots);
-    changes.extend(serving[..leaving].iter().map(|peer| Change {
-        key: peer.key,
-        choke: true,
-    }));
-
-    let mut waiting = waiting.into_iter();
-    let mut free = policy.slots.saturating_sub(serving.len());
-    for peer in waiting.by_ref().take(free) {
-        changes.push(Change {
-            key: peer.key,
-            choke: false,
         });
-        free -= 1;
-    }
-    if free > 0 {
-        return changes;
-    }
-    let mut left: Vec<&PeerView> = waiting.collect();
-    while let Some(peer) = serving
-        .get(leaving)
-        .filter(|peer| turn_is_over(now, peer, policy))
-    {
-        if left.is_empty() {
-            return changes;
-        }
-        let next = left.remove(0);
-        changes.push(Change {
-            key: peer.key,
-            choke: true,
-        });
-        changes.push(Change {
-            key: next.key,
-            choke: false,
-        });
-        leaving += 1;
-    }
-    let newcomer = left.iter().find(|peer| peer.sent == 0);
-    let somebody_just_came = serving
-        .iter()
-        .any(|peer| since(peer.choked.1) < policy.newcomer_every);
-    let richest = serving.get(leaving).filter(|peer| peer.sent_this_turn > 0);
-    if let (Some(newcomer), false, Some(richest)) = (newcomer, somebody_just_came, richest) {
-        changes.push(Change {
-            key: richest.key,
-            choke: true,
-        });
-        changes.push(Change {
-            key: newcomer.key,
-            choke: false,
-        });
-    }
-    changes
-}
-
-fn turn_is_over(now: Instant, peer: &PeerView, policy: &Policy) -> bool {
-    let held = now.saturating_duration_since(peer.choked.1);
-    (held >= policy.turn && peer.sent_this_turn >= policy.quota) || held >= 2 * policy.turn
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[allow(clippy::disallowed_methods)]
-    fn epoch() -> Instant {
-        Instant::now()
-    }
-
-    const POLICY: Policy = Policy {
-        slots: 2,
-        quota: 100,
-        turn: Duration::from_secs(60),
-        newcomer_every: Duration::from_secs(5),
-        linger: Duration::from_secs(10),
-    };
-    const NOW: u64 = 1000;
-
-    /// One peer in a line: key, state since how many seconds, bytes this turn, bytes in all.
-    #[derive(Clone, Copy)]
-    enum Is {
-        Waiting(u64),
-        Served(u64),
-        Sated(u64),
-        Idle,
-    }
-
-    fn view(start: Instant, (key, is, turn, all): (u64, Is, u64, u64)) -> PeerView {
-        let ago = |seconds: u64| start + Duration::from_secs(NOW - seconds);
-        let (interest, choked) = match is {
-            Waiting(s) => ((true, ago(s)), (true, ago(s))),
-            Served(s) => ((true, ago(s)), (false, ago(s))),
-            Sated(s) => ((false, ago(s)), (false, ago(s + 1))),
-            Idle => ((false, ago(50)), (true, ago(50))),
-        };
-        PeerView {
-            key,
-            interest,
-            choked,
-            sent_this_turn: turn,
-            sent: all,
-        }
-    }
-
-    #[track_caller]
-    fn check(peers: &[(u64, Is, u64, u64)], choked: &[u64], unchoked: &[u64]) {
-        let start = epoch();
-        let views: Vec<_> = peers.iter().map(|peer| view(start, *peer)).collect();
-        let changes = choose(start + Duration::from_secs(NOW), &views, &POLICY);
-        let keys = |choke| {
-            changes
-                .iter()
-                .filter(|c| c.choke == choke)
-                .map(|c| c.key)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            (keys(true), keys(false)),
-            (choked.to_vec(), unchoked.to_vec())
-        );
-    }
-
-    use Is::*;
-
-    #[test]
-    fn a_free_slot_goes_to_whoever_waited_longest() {
-        check(&[], &[], &[]);
-        check(&[(1, Idle, 0, 0)], &[], &[]);
-        check(&[(1, Waiting(0), 0, 0)], &[], &[1]);
-        check(
-            &[
-                (1, Waiting(1), 0, 0),
-                (2, Waiting(9), 0, 0),
-                (3, Waiting(5), 0, 0),
-            ],
-            &[],
-            &[2, 3],
-        );
-        check(&[(1, Served(500), 0, 0), (2, Waiting(9), 0, 0)], &[], &[2]);
-    }
-
-    #[test]
-    fn nobody_loses_a_slot_that_nobody_wants() {
-        check(
-            &[(1, Served(500), 900, 900), (2, Served(500), 900, 900)],
-            &[],
-            &[],
-        );
-        check(
-            &[(1, Served(500), 900, 900), (2, Waiting(1), 0, 900)],
-            &[],
-            &[2],
-        );
-    }
-
-    #[test]
-    fn a_turn_ends_with_quota_and_minute_or_with_two_minutes() {
-        let wait = (9, Waiting(3), 0, 70);
-        check(
-            &[(1, Served(59), 500, 500), (2, Served(70), 99, 500), wait],
-            &[],
-            &[],
-        );
-        check(
-            &[(1, Served(61), 500, 500), (2, Served(70), 99, 500), wait],
-            &[1],
-            &[9],
-        );
-        check(
-            &[(1, Served(61), 50, 500), (2, Served(121), 1, 500), wait],
-            &[2],
-            &[9],
-        );
-        // Both turns are over, one waits: who has had more goes.
-        check(
-            &[(1, Served(90), 500, 500), (2, Served(90), 600, 600), wait],
-            &[2],
-            &[9],
-        );
-        let two = [
-            (1, Served(90), 500, 500),
-            (2, Served(90), 600, 600),
-            wait,
-            (8, Waiting(4), 0, 70),
-        ];
-        check(&two, &[2, 1], &[8, 9]);
-    }
-
-    #[test]
-    fn somebody_new_takes_the_place_of_who_had_most() {
-        let new = (9, Waiting(1), 0, 0);
-        let old = (8, Waiting(30), 0, 10);
-        check(
-            &[
-                (1, Served(20), 500, 500),
-                (2, Served(30), 600, 600),
-                old,
-                new,
-            ],
-            &[2],
-            &[9],
-        );
-        // One every few seconds, or newcomers would chase each other out.
-        check(
-            &[(1, Served(4), 500, 500), (2, Served(30), 600, 600), new],
-            &[],
-            &[],
-        );
-        // Those who have had nothing keep their place.
-        check(
-            &[(1, Served(20), 0, 500), (2, Served(30), 0, 600), new],
-            &[],
-            &[],
-        );
-    }
-
-    #[test]
-    fn who_wants_nothing_holds_no_slot() {
-        check(
-            &[
-                (1, Sated(3), 5, 5),
-                (2, Served(3), 5, 5),
-                (3, Waiting(1), 0, 5),
-            ],
-            &[],
-            &[3],
-        );
-        check(&[(1, Sated(10), 5, 5)], &[1], &[]);
-    }
-
-    #[test]
-    fn fewer_slots_than_before_choke_the_surplus() {
-        let peers = [
-            (1, Served(3), 5, 5),
-            (2, Served(3), 9, 9),
-            (3, Served(3), 7, 7),
-            (4, Waiting(2), 0, 5),
-        ];
-        check(&peers, &[2], &[]);
-    }
-
-    /// Runs a swarm of always hungry peers, each taking bytes at its own rate while unchoked.
-    fn served_after(seconds: u64, rates: &[u64]) -> Vec<u64> {
-        let start = epoch();
-        let mut peers: Vec<_> = (0..rates.len() as u64)
-            .map(|key| PeerView {
-                key,
-                interest: (true, start),
-                choked: (true, start),
-                sent_this_turn: 0,
-                sent: 0,
-            })
-            .collect();
-        for second in 0..seconds {
-            let now = start + Duration::from_secs(second);
-            for change in choose(now, &peers, &POLICY) {
-                let peer = &mut peers[change.key as usize];
-                assert_ne!(peer.choked.0, change.choke, "a change changes something");
+        for change in &changes {
+            if let Some(peer) = self.peers.get_mut(&change.key) {
+                if !change.choke && let Some(address) = peer.address {
+                    // Who is let in is nobody new under any other port either.
+                    self.memory.note(now, address, 1);
+                }
+                peer.note(now, &mut self.memory);
                 peer.choked = (change.choke, now);
-                peer.sent_this_turn = 0;
-            }
-            assert!(peers.iter().filter(|peer| !peer.choked.0).count() <= POLICY.slots);
-            for peer in peers.iter_mut().filter(|peer| !peer.choked.0) {
-                peer.sent_this_turn += rates[peer.key as usize];
-                peer.sent += rates[peer.key as usize];
+                peer.sent_before_turn = peer.sent;
             }
         }
-        peers.iter().map(|peer| peer.sent).collect()
+        self.changes.extend(changes);
     }
 
-    #[test]
-    fn everybody_gets_in_within_seconds_and_nobody_starves() {
-        let soon = served_after(80, &[10; 12]);
-        assert!(soon.iter().all(|sent| *sent > 0), "{soon:?}");
-        let day = served_after(4 * 3600, &[10; 12]);
-        let (least, most) = (day.iter().min().unwrap(), day.iter().max().unwrap());
-        assert!(most < &(2 * least), "{day:?}");
-        // A slow peer has its slot twice as long, not for ever.
-        let mixed = served_after(4 * 3600, &[1, 100, 100, 100]);
-        assert!(mixed[0] > 1000, "{mixed:?}");
+    /// Metered peers are let in before they ask, within bounds.
+    fn metered(&self) -> Vec<Change> {
+        let metered = self.peers.iter().filter(|(_, peer)| peer.metered);
+        let served = metered.clone().filter(|(_, peer)| !peer.choked.0).count();
+        let room = self.policy.most_metered.saturating_sub(served);
+        let choked = metered.filter(|(_, peer)| peer.choked.0).take(room);
+        let unchoke = choked.map(|(key, _)| Change {
+            key: *key,
+            choke: false,
+        });
+        unchoke.collect()
     }
 
-    proptest! {
-        #[test]
-        fn slots_are_never_exceeded_and_never_left_free(
-            peers in proptest::collection::vec((0u8..4, 0u64..200, 0u64..300, any::<bool>()), 0..12)
-        ) {
-            let start = epoch();
-            let views: Vec<_> = peers.iter().zip(0u64..).map(|((is, ago, sent, new), key)| {
-                let is = match is { 0 => Waiting(*ago), 1 => Served(*ago), 2 => Sated(*ago), _ => Idle };
-                view(start, (key, is, *sent, if *new { 0 } else { *sent }))
-            }).collect();
-            let mut after = views.clone();
-            for change in choose(start + Duration::from_secs(NOW), &views, &POLICY) {
-                let peer = &mut after[change.key as usize];
-                prop_assert_ne!(peer.choked.0, change.choke);
-                peer.choked.0 = change.choke;
-            }
-            let serving = after.iter().filter(|p| p.interest.0 && !p.choked.0).count();
-            let hungry = after.iter().filter(|p| p.interest.0).count();
-            prop_assert_eq!(serving, hungry.min(POLICY.slots));
-        }
+    fn views(&self) -> Vec<PeerView> {
+        let own = self.peers.iter().filter(|(_, peer)| !peer.metered);
+        let view = own.map(|(key, peer)| PeerView {
+            key: *key,
+            interest: peer.interest,
+            choked: peer.choked,
+            sent_this_turn: peer.sent - peer.sent_before_turn,
+            sent: peer.sent + peer.had,
+        });
+        view.collect()
     }
 }

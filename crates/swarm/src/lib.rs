@@ -1,12 +1,23 @@
 //! Decisions over many connections. Everything here is pure: what is known comes in as plain views, times
 //! and seeds as arguments, and what is decided goes out as values.
 //!
-//! - [`choker`]: whom a seed unchokes;
+//! - [`choker`]: whom to unchoke, as a seed and as a fetcher;
+//! - [`divide`]: what a release weighs when the uplink is divided over releases;
+//! - [`spread`]: what a seed shows to whom while copies are scarce;
+//! - [`rarity`]: pieces in the order of how many have them;
 //! - [`rates`]: how fast something has been going;
+//! - [`uplink`]: who may send how much, and when, under one limit;
 //! - [`announces`]: the tracker's store, whatever form its announces come in.
 //!
 //! What is not here: the connections themselves (crate `wire`), sockets and tasks (the seeder).
 
 pub mod announces;
 pub mod choker;
+pub mod divide;
+mod pace;
+pub mod picker;
+mod random;
+pub mod rarity;
 pub mod rates;
+pub mod spread;
+pub mod uplink;

@@ -103,6 +103,19 @@ impl Bitfield {
         }
     }
 
+    /// Takes a piece away; says whether it was there.
+    pub fn unset(&mut self, piece: PieceIndex) -> bool {
+        let (byte, bit) = position(piece);
+        match self.bytes.get_mut(byte) {
+            Some(byte) if *byte & bit != 0 => {
+                *byte &= !bit;
+                self.count -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// How many pieces are there.
     pub fn count(&self) -> u32 {
         self.count
@@ -165,7 +178,11 @@ mod tests {
                 prop_assert_eq!(field.has(piece), expected.contains(&piece));
             }
             prop_assert_eq!(field.count() as usize, expected.len());
-            prop_assert_eq!(Bitfield::from_bytes(field.as_bytes(), n), Ok(field));
+            prop_assert_eq!(Bitfield::from_bytes(field.as_bytes(), n), Ok(field.clone()));
+            for piece in geometry.pieces() {
+                prop_assert_eq!(field.unset(piece), expected.remove(&piece));
+            }
+            prop_assert_eq!(field, Bitfield::none(n));
         }
 
         #[test]

@@ -1,17 +1,20 @@
-//! Message stream encryption, the answering side, without a socket: what clients say before the handshake when
-//! they want a connection that middle boxes don't recognise (Azureus' specification "Message Stream Encryption").
+//! Message stream encryption, both sides, without a socket: what clients say before the handshake when they want a
+//! connection that middle boxes don't recognise (Azureus' specification "Message Stream Encryption").
 //! It hides the protocol from those who look for patterns. It is no secrecy: whoever knows the info-hash and sits
 //! in between reads along.
 //!
-//! The shell gives every byte that comes to [`Responder::handle_bytes`], carries out what it says, and goes on with
+//! The shell gives every byte that comes to [`Responder::handle_bytes`], or to [`Initiator::handle_bytes`] where it
+//! has opened the connection itself, carries out what it says, and goes on with
 //! [`crate::connection`] once it says [`Step::Open`] or [`Step::Plain`]. What a stranger can make it hold is bounded
 //! by [`LONGEST`].
 
+mod initiator;
 mod keys;
 
 #[cfg(test)]
 mod tests;
 
+pub use initiator::Initiator;
 pub use keys::{Cipher, PRIVATE_KEY, request_digest};
 
 use crate::handshake;
@@ -227,7 +230,7 @@ impl Responder {
             Ok(Step::Wait)
         };
         const HEAD: usize = VC.len() + 4 + 2;
-        if !self.take(&mut cipher, &mut plain, HEAD) {
+        if !decrypt_until(&mut self.bytes, &mut cipher, &mut plain, HEAD) {
             return wait(self, cipher, plain);
         }
         let number = |at: usize| usize::from(u16::from_be_bytes([plain[at], plain[at + 1]]));
@@ -236,7 +239,7 @@ impl Responder {
             return Err(EncryptionError::Nonsense);
         }
         let early_at = HEAD + padding + 2;
-        if !self.take(&mut cipher, &mut plain, early_at) {
+        if !decrypt_until(&mut self.bytes, &mut cipher, &mut plain, early_at) {
             return wait(self, cipher, plain);
         }
         let number = |at: usize| usize::from(u16::from_be_bytes([plain[at], plain[at + 1]]));
@@ -244,7 +247,7 @@ impl Responder {
         if early > MAX_EARLY {
             return Err(EncryptionError::Nonsense);
         }
-        if !self.take(&mut cipher, &mut plain, early_at + early) {
+        if !decrypt_until(&mut self.bytes, &mut cipher, &mut plain, early_at + early) {
             return wait(self, cipher, plain);
         }
         let offered = u32::from_be_bytes([plain[8], plain[9], plain[10], plain[11]]);
@@ -273,14 +276,19 @@ impl Responder {
             cipher,
         })))
     }
+}
 
-    /// Decrypts until `plain` is so long; says whether it is. Never further: what follows the early bytes may be in
-    /// the clear.
-    fn take(&mut self, cipher: &mut Cipher, plain: &mut Vec<u8>, length: usize) -> bool {
-        let wanted = length.saturating_sub(plain.len()).min(self.bytes.len());
-        let from = plain.len();
-        plain.extend(self.bytes.drain(..wanted));
-        cipher.decrypt(&mut plain[from..]);
-        plain.len() >= length
-    }
+/// Decrypts until `plain` is so long; says whether it is. Never further: what follows the early bytes may be in
+/// the clear.
+fn decrypt_until(
+    bytes: &mut Vec<u8>,
+    cipher: &mut Cipher,
+    plain: &mut Vec<u8>,
+    length: usize,
+) -> bool {
+    let wanted = length.saturating_sub(plain.len()).min(bytes.len());
+    let from = plain.len();
+    plain.extend(bytes.drain(..wanted));
+    cipher.decrypt(&mut plain[from..]);
+    plain.len() >= length
 }

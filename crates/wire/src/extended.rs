@@ -1,7 +1,8 @@
 //! The extension protocol (BEP 10): the handshake in which each side numbers the extensions it takes,
-//! and below it what they say ([`metadata`]). Called by [`crate::connection`].
+//! and below it what they say ([`metadata`], [`pex`]). Called by [`crate::connection`].
 
 pub mod metadata;
+pub mod pex;
 
 use metainfo::bencode::{self, BencodeError, Limits, Node, Value};
 use std::collections::BTreeMap;
@@ -12,6 +13,10 @@ pub const HANDSHAKE_ID: u8 = 0;
 
 /// Metadata exchange (BEP 9).
 pub const UT_METADATA: &str = "ut_metadata";
+/// Peer exchange (BEP 11).
+pub const UT_PEX: &str = "ut_pex";
+/// A piece that the sender has no longer (BEP 54): its index, four bytes.
+pub const LT_DONTHAVE: &str = "lt_donthave";
 
 /// The most extensions of a stranger that are remembered, and the longest name of one.
 const MAX_EXTENSIONS: usize = 64;

@@ -9,12 +9,14 @@
 //! - [`decoder`]: cuts a stream into messages and never buffers more than one bounded frame;
 //! - [`bitfield`]: which pieces a peer has;
 //! - [`extended`]: the extension protocol (BEP 10) and metadata exchange (BEP 9);
-//! - [`hashes`]: the answers to requests for BEP 52 hashes;
+//! - [`allowed_fast`]: which pieces a peer may ask for while choked (BEP 6);
+//! - [`hashes`]: requests for BEP 52 hashes, the answers to them, and whether these are true;
 //! - [`connection`]: one peer connection as a state machine;
 //! - [`tracker`]: what is said between a peer and a tracker, and its HTTP form.
 //!
 //! What is not here: choosing between peers (crate `swarm`), reading payload, sockets, tasks (the seeder).
 
+pub mod allowed_fast;
 pub mod bitfield;
 pub mod connection;
 pub mod decoder;

@@ -4,8 +4,9 @@ use super::process::{Cut, Ended, Limits, run};
 use super::{Cancel, DeriveError, picture};
 use image::DynamicImage;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -151,39 +152,57 @@ impl<'a> Ffmpeg<'a> {
             .any(|line| line.split_whitespace().nth(1) == Some(name)))
     }
 
-    /// The frame shown at this time, or the key frame before it.
-    pub fn frame(
+    /// The key frames before these times, at most `side` pixels long and wide; `None` where there is none. All come
+    /// out of one process, which costs more to start than a frame to decode: mind what as many decoders take of
+    /// memory. `scratch` is a folder for the files they come in.
+    pub fn key_frames(
         &self,
         path: &Path,
-        at_s: f64,
-        side: Option<u32>,
+        times_s: &[f64],
+        side: u32,
         is_hdr: bool,
-    ) -> Result<Option<DynamicImage>, DeriveError> {
-        let side = side.unwrap_or(1920);
+        scratch: &Path,
+    ) -> Result<Vec<Option<DynamicImage>>, DeriveError> {
+        // Seeking stops at a key frame or, in some containers, anywhere. Frames before the time that was asked for
+        // would be dropped if they kept theirs.
         let mut filters = format!(
-            "{SQUARE},scale=w=min({side}\\,iw):h=min({side}\\,ih):force_original_aspect_ratio=decrease"
+            "select=key,setpts=PTS-STARTPTS,{SQUARE},\
+             scale=w=min({side}\\,iw):h=min({side}\\,ih):force_original_aspect_ratio=decrease"
         );
         if is_hdr && self.has_filter("zscale")? {
             filters = format!("{TONE_MAP},{filters}");
         }
+        let files: Vec<PathBuf> = (0..times_s.len())
+            .map(|n| scratch.join(format!("{n}.png")))
+            .collect();
         let mut command = self.command();
-        command.args(["-noaccurate_seek", "-ss", &format!("{at_s:.3}")]);
-        Self::read(&mut command, path);
-        command.args(["-map", "0:V:0", "-frames:v", "1", "-vf", &filters]);
-        command.args([
-            "-pix_fmt",
-            "rgb24",
-            "-c:v",
-            "png",
-            "-f",
-            "image2pipe",
-            "pipe:1",
-        ]);
-        let mut png = Vec::new();
-        match self.run(&mut command, &mut png, 64 << 20, &mut |_| {}) {
-            Ok(()) if png.is_empty() => Ok(None),
-            Ok(()) => picture::decode(&png).map(Some),
-            Err(error) => Err(error),
+        // One thread decodes one frame with less memory, and without waiting for frames behind it.
+        command.args(["-filter_threads", "1"]);
+        for time_s in times_s {
+            command.args(["-threads", "1", "-noaccurate_seek"]);
+            command.args(["-ss", &format!("{time_s:.3}")]);
+            Self::read(&mut command, path);
+        }
+        for (n, file) in files.iter().enumerate() {
+            command.args(["-map", &format!("{n}:V:0"), "-frames:v", "1"]);
+            command.args(["-vf", &filters, "-pix_fmt", "rgb24", "-threads", "1"]);
+            command.args(["-c:v", "png", "-f", "image2pipe", "-y"]);
+            command.arg(file_name(file));
+        }
+        let ran = self.run(&mut command, &mut io::sink(), 0, &mut |_| {});
+        let frames: Vec<Option<DynamicImage>> = files
+            .iter()
+            .map(|file| {
+                let frame = picture::read(file).ok();
+                // What stays goes with the folder.
+                let _ = fs::remove_file(file);
+                frame
+            })
+            .collect();
+        match ran {
+            // It stumbled over some, or at its end.
+            Err(DeriveError::Failed(_)) if frames.iter().any(Option::is_some) => Ok(frames),
+            ran => ran.map(|()| frames),
         }
     }
 }

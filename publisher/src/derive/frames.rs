@@ -7,9 +7,14 @@ use super::{Cancel, DeriveError, Tools};
 use crate::probe::MediaFile;
 use image::imageops::FilterType;
 use image::{DynamicImage, GenericImageView};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 const NO_PICTURE: &str = "it has no moving picture";
+/// The longer side of a frame of which nobody said how large it should be.
+const LARGEST_SIDE: u32 = 1920;
+/// Pixels of the frames that one process decodes: two of 3840 × 2160.
+const MOST_PIXELS: u64 = 17 << 20;
 
 /// A frame as people see it: upright, square pixels.
 pub(super) struct Frame {
@@ -21,8 +26,8 @@ pub(super) struct Frame {
 
 /// Something that has frames.
 pub(super) trait Frames {
-    /// The frame at this time or the key frame before it. `None`: that one can't be had, others may.
-    fn at(&mut self, time_s: f64) -> Result<Option<Frame>, DeriveError>;
+    /// A frame for each of these times: the key frame before it. `None`: that one can't be had, others may.
+    fn at(&mut self, times_s: &[f64]) -> Result<Vec<Option<Frame>>, DeriveError>;
 }
 
 /// A clip.
@@ -33,15 +38,17 @@ pub(super) struct Clip<'a> {
     decoder: Option<Decoder>,
     ffmpeg: Option<(Ffmpeg<'a>, Option<Facts>)>,
     side: Option<u32>,
+    scratch: &'a Path,
     why: String,
 }
 
 impl<'a> Clip<'a> {
-    /// Opens it. Frames come with the longer side at most `side`.
+    /// Opens it. Frames come with the longer side at most `side`; `scratch` is a folder that need not exist.
     pub fn open(
         path: &Path,
         tools: &'a Tools,
         side: Option<u32>,
+        scratch: &'a Path,
         cancel: &'a Cancel,
     ) -> Result<Self, DeriveError> {
         let file =
@@ -74,6 +81,7 @@ impl<'a> Clip<'a> {
             decoder,
             ffmpeg,
             side,
+            scratch,
             why: why.to_owned(),
         })
     }
@@ -124,25 +132,68 @@ impl<'a> Clip<'a> {
     }
 }
 
-impl Frames for Clip<'_> {
-    fn at(&mut self, time_s: f64) -> Result<Option<Frame>, DeriveError> {
-        if let Some(frame) = self.key_frame(time_s)? {
-            return Ok(Some(frame));
+impl Clip<'_> {
+    /// By ffmpeg, what the child can't decode.
+    fn by_ffmpeg(&mut self, times_s: &[f64]) -> Result<Vec<Option<Frame>>, DeriveError> {
+        let Some((ffmpeg, facts)) = &mut self.ffmpeg else {
+            return match self.decoder {
+                Some(_) => Ok(times_s.iter().map(|_| None).collect()),
+                None => Err(DeriveError::Failed(self.why.clone())),
+            };
+        };
+        if facts.is_none() {
+            *facts = Some(ffmpeg.facts(&self.path)?);
+            fs::create_dir_all(self.scratch)
+                .map_err(|source| DeriveError::cache("make", self.scratch, source))?;
         }
-        match &mut self.ffmpeg {
-            Some((ffmpeg, facts)) => {
-                if facts.is_none() {
-                    *facts = Some(ffmpeg.facts(&self.path)?);
+        let is_hdr = facts.as_ref().is_some_and(|facts| facts.is_hdr);
+        if facts.as_ref().is_some_and(|facts| !facts.has_video) {
+            return Err(DeriveError::Failed(NO_PICTURE.to_owned()));
+        }
+        let video = self.media.as_ref().and_then(|media| media.video.as_ref());
+        let side = self.side.unwrap_or(LARGEST_SIDE);
+        let mut frames = Vec::with_capacity(times_s.len());
+        for times_s in times_s.chunks(at_once(video)) {
+            let images = ffmpeg.key_frames(&self.path, times_s, side, is_hdr, self.scratch)?;
+            let with_times = images.into_iter().zip(times_s);
+            frames.extend(with_times.map(|(image, &time_s)| {
+                let image = image?;
+                Some(Frame { image, time_s })
+            }));
+        }
+        Ok(frames)
+    }
+}
+
+/// How many frames one process decodes: what decoders take of memory grows with their pictures.
+fn at_once(video: Option<&media::Video>) -> usize {
+    match video.map(|video| u64::from(video.width) * u64::from(video.height)) {
+        Some(pixels) => (MOST_PIXELS / pixels.max(1)).clamp(1, 16) as usize,
+        None => 4,
+    }
+}
+
+impl Frames for Clip<'_> {
+    fn at(&mut self, times_s: &[f64]) -> Result<Vec<Option<Frame>>, DeriveError> {
+        let mut frames = Vec::with_capacity(times_s.len());
+        for time_s in times_s {
+            frames.push(self.key_frame(*time_s)?);
+        }
+        let missing = |(n, frame): (usize, &Option<Frame>)| frame.is_none().then_some(n);
+        let missing: Vec<usize> = frames.iter().enumerate().filter_map(missing).collect();
+        let missing_s: Vec<f64> = missing.iter().map(|n| times_s[*n]).collect();
+        if missing.is_empty() {
+            return Ok(frames);
+        }
+        match self.by_ffmpeg(&missing_s) {
+            Ok(others) => {
+                for (n, frame) in missing.into_iter().zip(others) {
+                    frames[n] = frame;
                 }
-                let is_hdr = facts.as_ref().is_some_and(|facts| facts.is_hdr);
-                if facts.as_ref().is_some_and(|facts| !facts.has_video) {
-                    return Err(DeriveError::Failed(NO_PICTURE.to_owned()));
-                }
-                let image = ffmpeg.frame(&self.path, time_s, self.side, is_hdr)?;
-                Ok(image.map(|image| Frame { image, time_s }))
+                Ok(frames)
             }
-            None if self.decoder.is_some() => Ok(None),
-            None => Err(DeriveError::Failed(self.why.clone())),
+            Err(DeriveError::Failed(_)) if frames.iter().any(Option::is_some) => Ok(frames),
+            Err(error) => Err(error),
         }
     }
 }
@@ -175,14 +226,16 @@ pub(super) fn telling(
     let mut why = DeriveError::Failed("no frame of it can be read".to_owned());
     let mut seen = Vec::new();
     for place in PLACES {
-        let frame = match clip.at(duration_s.unwrap_or(10.0) * place) {
-            Ok(Some(frame)) => frame,
-            Ok(None) => continue,
+        let mut frames = match clip.at(&[duration_s.unwrap_or(10.0) * place]) {
+            Ok(frames) => frames,
             Err(error @ DeriveError::Failed(_)) => {
                 why = error;
                 break;
             }
             Err(error) => return Err(error),
+        };
+        let Some(frame) = frames.pop().flatten() else {
+            continue;
         };
         if seen.contains(&frame.time_s) {
             continue;
@@ -221,16 +274,19 @@ mod tests {
     struct FadesIn(Vec<f64>);
 
     impl Frames for FadesIn {
-        fn at(&mut self, time_s: f64) -> Result<Option<Frame>, DeriveError> {
-            self.0.push(time_s);
-            let image = RgbImage::from_fn(64, 36, |x, _| {
-                let is_lit = time_s > 33.0 && x % 16 < 8;
-                Rgb([if is_lit { 200 } else { 4 }; 3])
-            });
-            Ok(Some(Frame {
-                image: image.into(),
-                time_s,
-            }))
+        fn at(&mut self, times_s: &[f64]) -> Result<Vec<Option<Frame>>, DeriveError> {
+            self.0.extend(times_s);
+            let frame = |&time_s: &f64| {
+                let image = RgbImage::from_fn(64, 36, |x, _| {
+                    let is_lit = time_s > 33.0 && x % 16 < 8;
+                    Rgb([if is_lit { 200 } else { 4 }; 3])
+                });
+                Some(Frame {
+                    image: image.into(),
+                    time_s,
+                })
+            };
+            Ok(times_s.iter().map(frame).collect())
         }
     }
 

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-/// The folder below a job's folder where parts of a rendition wait for the rest.
+/// The folder below a job's folder for what lives no longer than the job: parts of a rendition that wait for the
+/// rest, frames on their way out of ffmpeg.
 pub(super) const PARTS: &str = "parts";
 
 /// What a recipe gave.
@@ -31,13 +32,15 @@ pub(super) fn make(
         Recipe::Pictures => picture::sizes(&picture::read(&job.source)?, cancel),
         Recipe::EmbeddedPicture => picture::sizes(&picture::embedded(&job.source)?, cancel),
         Recipe::KeyFramePicture => {
-            let mut clip = frames::Clip::open(&job.source, tools, None, cancel)?;
+            let scratch = folder.join(PARTS);
+            let mut clip = frames::Clip::open(&job.source, tools, None, &scratch, cancel)?;
             let duration_s = clip.duration_s();
             picture::sizes(&frames::telling(&mut clip, duration_s)?, cancel)
         }
         Recipe::Thumbnails { duration_s } => {
             let size = Some(thumbnails::SIDE);
-            let mut clip = frames::Clip::open(&job.source, tools, size, cancel)?;
+            let scratch = folder.join(PARTS);
+            let mut clip = frames::Clip::open(&job.source, tools, size, &scratch, cancel)?;
             thumbnails::make(&mut clip, duration_s)
         }
         Recipe::Sha256 => sha256(job, reporter, cancel),

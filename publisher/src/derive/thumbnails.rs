@@ -24,21 +24,13 @@ pub(super) fn make(clip: &mut dyn Frames, duration_s: f64) -> Result<Output, Der
     let step = (duration_s / MOST).max(SHORTEST_STEP_S);
     // A hundred at most.
     let count = (duration_s / step).ceil().clamp(1.0, MOST) as u32;
+    // The middle of the span each one stands for; key frames come before.
+    let start_s = |n: u32| (f64::from(n) * step).min(duration_s);
+    let middles_s = (0..count).map(|n| (start_s(n) + start_s(n + 1)) / 2.0);
+    let middles_s: Vec<f64> = middles_s.collect();
     let mut frames: Vec<RgbImage> = Vec::new();
     let mut times_s: Vec<f64> = Vec::new();
-    let mut why = DeriveError::Failed("no frame of it can be read".to_owned());
-    for n in 0..count {
-        // The middle of the span it stands for; key frames come before.
-        let at = (f64::from(n) + 0.5) * step;
-        let frame = match clip.at(at.min(duration_s)) {
-            Ok(Some(frame)) => frame,
-            Ok(None) => continue,
-            Err(error @ DeriveError::Failed(_)) => {
-                why = error;
-                break;
-            }
-            Err(error) => return Err(error),
-        };
+    for frame in clip.at(&middles_s)?.into_iter().flatten() {
         let time_s = frame.time_s.clamp(0.0, duration_s);
         if times_s.last().is_some_and(|last| time_s <= *last) {
             continue;
@@ -52,17 +44,16 @@ pub(super) fn make(clip: &mut dyn Frames, duration_s: f64) -> Result<Output, Der
                 .resize_exact(width, height, FilterType::Triangle)
                 .into_rgb8()
         };
-        // All are of one size: that of the first.
-        if frames
-            .first()
-            .is_none_or(|first| first.dimensions() == small.dimensions())
-        {
+        // All are of one size: that of the first. One that shows nothing new is no loss: the one before lasts.
+        let is_of_size = |first: &RgbImage| first.dimensions() == small.dimensions();
+        if frames.first().is_none_or(is_of_size) && frames.last() != Some(&small) {
             frames.push(small);
             times_s.push(time_s);
         }
     }
     let Some(first) = frames.first() else {
-        return Err(why);
+        let why = "no frame of it can be read";
+        return Err(DeriveError::Failed(why.to_owned()));
     };
     times_s[0] = 0.0;
     let (width, height) = first.dimensions();
@@ -138,22 +129,26 @@ mod tests {
     use std::path::PathBuf;
 
     /// Key frames each ten seconds, each one of its own grey.
-    struct Greys(u32, u32);
+    struct Greys(u32, u32, bool);
 
     impl Frames for Greys {
-        fn at(&mut self, time_s: f64) -> Result<Option<Frame>, DeriveError> {
-            let n = (time_s / 10.0).floor();
-            let pixel = image::Rgb([(n * 20.0) as u8; 3]);
-            Ok(Some(Frame {
-                image: RgbImage::from_pixel(self.0, self.1, pixel).into(),
-                time_s: n * 10.0,
-            }))
+        fn at(&mut self, times_s: &[f64]) -> Result<Vec<Option<Frame>>, DeriveError> {
+            let frame = |time_s: &f64| {
+                let n = (time_s / 10.0).floor();
+                let pixel = image::Rgb([(n * 20.0) as u8; 3]);
+                Some(Frame {
+                    image: RgbImage::from_pixel(self.0, self.1, pixel).into(),
+                    // By ffmpeg, frames have the time that was asked for.
+                    time_s: if self.2 { *time_s } else { n * 10.0 },
+                })
+            };
+            Ok(times_s.iter().map(frame).collect())
         }
     }
 
     #[test]
     fn each_key_frame_stands_once_in_the_sprite() {
-        let output = make(&mut Greys(320, 180), 115.0).unwrap();
+        let output = make(&mut Greys(320, 180, false), 115.0).unwrap();
         let Record::Thumbnails {
             width,
             height,
@@ -177,7 +172,7 @@ mod tests {
 
     #[test]
     fn upright_clips_keep_their_shape() {
-        let output = make(&mut Greys(180, 320), 5.0).unwrap();
+        let output = make(&mut Greys(180, 320, false), 5.0).unwrap();
         let Record::Thumbnails {
             width,
             height,
@@ -193,7 +188,7 @@ mod tests {
     #[test]
     fn a_length_that_is_none_fails() {
         for length in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert!(make(&mut Greys(16, 9), length).is_err());
+            assert!(make(&mut Greys(16, 9, false), length).is_err());
         }
     }
 

@@ -17,8 +17,8 @@ use metainfo::state::State;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use store::atomic::Batch;
 
-/// The shortest time that pages which are open may ask for assets that are no more (seconds).
-const ASSETS_KEPT_S: i64 = 3600;
+/// The shortest time that pages which are open may ask for files that are no more (seconds).
+const RETIRED_KEPT_S: i64 = 3600;
 
 /// From how many new torrents on the library is synced with the file system as a whole.
 const SYNC_TOGETHER: usize = 16;
@@ -112,7 +112,7 @@ impl Publisher {
             &mut ledger,
             &mut written,
         )?;
-        let retired_until = now_s.saturating_add(grace_s.max(ASSETS_KEPT_S));
+        let retired_until = now_s.saturating_add(grace_s.max(RETIRED_KEPT_S));
         ledger.retired = retired(&look.ledger, &ledger, now_s, retired_until);
 
         let mine = files(&ledger, &state);
@@ -384,18 +384,29 @@ fn listed(entries: &BTreeMap<String, Entry>) -> Vec<Listed> {
         .collect()
 }
 
-/// Assets that are no more, for those who have a page open; each until its time is over.
+/// Files that are no more but are named by pages which people have open: assets, and what lay beside the page of a
+/// release (sizes of its poster, captions, chapters, thumbnails). Each stays until its time is over, or its page goes.
 fn retired(before: &Ledger, now: &Ledger, now_s: i64, until_s: i64) -> BTreeMap<String, i64> {
-    let mut retired = before.retired.clone();
-    for path in before
-        .fixed
-        .iter()
-        .filter(|path| path.starts_with("assets/"))
-    {
-        retired.entry(path.clone()).or_insert(until_s);
-    }
-    retired.retain(|path, until| *until > now_s && !now.fixed.contains(path));
-    retired
+    let mine: HashSet<&str> = now.files().collect();
+    let is_asked_for = |path: &str| {
+        let page = |slug: &str| mine.contains(format!("r/{slug}/index.html").as_str());
+        match path
+            .strip_prefix("r/")
+            .and_then(|rest| rest.split_once('/'))
+        {
+            Some((slug, name)) => name != "index.html" && page(slug),
+            None => path.starts_with("assets/"),
+        }
+    };
+    before
+        .files()
+        .filter(|path| !mine.contains(path) && is_asked_for(path))
+        .map(|path| {
+            let until = before.retired.get(path).copied().unwrap_or(until_s);
+            (path.to_owned(), until)
+        })
+        .filter(|(_, until)| *until > now_s)
+        .collect()
 }
 
 /// When there is something to do without anybody changing anything.

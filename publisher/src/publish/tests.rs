@@ -147,6 +147,55 @@ fn a_renamed_file_keeps_its_torrent_and_its_old_page_leads_to_the_new_one() {
 }
 
 #[test]
+fn what_an_open_page_asks_for_is_there_though_the_page_has_changed() {
+    let mut channel = Channel::of(&["b.bin", "c.bin"]);
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/test-drive");
+    let beside = ["mp4", "de.vtt", "en.vtt", "chapters.vtt", "jpg"];
+    for ending in beside {
+        let bytes = std::fs::read(example.join(format!("test-drive.{ending}"))).unwrap();
+        channel.put(&format!("a.{ending}"), &bytes);
+    }
+    channel.run();
+    let open = channel.text("r/a/index.html");
+    let gone = ["captions.de.vtt", "chapters.vtt", "poster.jpg"];
+    assert!(gone.iter().all(|name| open.contains(name)), "{open}");
+    for ending in ["de.vtt", "chapters.vtt", "jpg"] {
+        std::fs::remove_file(channel.clip(&format!("a.{ending}"))).unwrap();
+    }
+    let files = |channel: &Channel| gone.map(|name| channel.site("r/a").join(name).exists());
+    let summary = channel.run();
+    let page = channel.text("r/a/index.html");
+    assert!(page.contains("captions.en.vtt"), "{page}");
+    assert!(!gone.iter().any(|name| page.contains(name)), "{page}");
+    assert_eq!(files(&channel), [true; 3]);
+    // The channel's grace is a week.
+    let end = "2026-11-29T00:00:00Z".parse().unwrap();
+    assert_eq!(summary.next, Some(end));
+    channel.run_at("2026-11-28T23:59:59Z", false);
+    assert_eq!(files(&channel), [true; 3]);
+    assert!(channel.site("r/a/captions.en.vtt").exists());
+    channel.run_at("2026-11-29T00:00:00Z", false);
+    assert_eq!(files(&channel), [false; 3]);
+    assert_eq!(channel.run_at("2026-11-29T00:00:01Z", false).written, 0);
+
+    // Renamed, its old page leads on; removed, it takes everything with it.
+    for ending in ["mp4", "en.vtt"] {
+        std::fs::rename(
+            channel.clip(&format!("a.{ending}")),
+            channel.clip(&format!("d.{ending}")),
+        )
+        .unwrap();
+    }
+    channel.run();
+    assert!(channel.site("r/a/captions.en.vtt").exists());
+    for ending in ["mp4", "en.vtt"] {
+        std::fs::remove_file(channel.clip(&format!("d.{ending}"))).unwrap();
+    }
+    channel.run();
+    assert_eq!(channel.pages(), ["b", "c"]);
+}
+
+#[test]
 fn withdrawn_is_gone_on_every_layer_and_comes_back_when_undone() {
     let mut channel = Channel::of(&["a.bin", "b.bin"]);
     channel.run();

@@ -2,9 +2,11 @@
 //! looked up in the torrent's own list of files, never on disk, so nothing else can be reached. The bytes
 //! come through `store::Payload` and its stat guard: what isn't what was hashed isn't sent.
 
+use super::account::Account;
 use super::reply::{self, Caching, FileHead};
 use crate::library::Served;
 use crate::serve::Shared;
+use crate::uplink::Slot;
 use axum::body::Body;
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Method, StatusCode};
@@ -22,6 +24,7 @@ const STEP: u64 = 128 * 1024;
 /// Answers.
 pub async fn answer(
     shared: Arc<Shared>,
+    account: Account,
     method: &Method,
     path: &str,
     headers: &HeaderMap,
@@ -29,15 +32,10 @@ pub async fn answer(
     if let Some(response) = reply::other_method(method) {
         return response;
     }
-    let Some((torrent, file)) = find(&shared, path) else {
-        return reply::text(
-            StatusCode::NOT_FOUND,
-            "there is no such file in the library",
-        );
+    let (torrent, file) = match find(&shared, path).await {
+        Ok(found) => found,
+        Err(response) => return *response,
     };
-    if !torrent.is_sound() {
-        return unavailable();
-    }
     let place = torrent.info.file_map().file_range(file);
     let head = FileHead {
         length: place.end - place.start,
@@ -55,45 +53,115 @@ pub async fn answer(
     let Some(part) = planned.body else {
         return planned.response;
     };
-    let rest = place.start + part.start..place.start + part.end;
+    let slot = match account.begin(&torrent.id, part.start, head.length) {
+        Ok(slot) => slot,
+        Err(seconds) => return busy(seconds),
+    };
+    let mut answer = Steps {
+        shared,
+        torrent,
+        account,
+        file: place.start,
+        length: head.length,
+        rest: part,
+        _slot: slot,
+    };
     // The first bytes are read before the head goes out: there is no taking back a 200.
-    let (first, rest) = rest.split_first_step();
-    let Some(first) = read(&shared, torrent.clone(), first).await else {
+    let Some(first) = answer.next().await else {
         return unavailable();
     };
     let mut response = planned.response;
-    *response.body_mut() =
-        Body::from_stream(stream::unfold(Some((Some(first), rest)), move |state| {
-            let (shared, torrent) = (shared.clone(), torrent.clone());
-            async move {
-                let (ready, rest) = state?;
-                if let Some(bytes) = ready {
-                    return Some((Ok(bytes), Some((None, rest))));
-                }
-                if rest.is_empty() {
-                    return None;
-                }
-                let (step, rest) = rest.split_first_step();
-                match read(&shared, torrent, step).await {
-                    Some(bytes) => Some((Ok(bytes), Some((None, rest)))),
-                    // The connection breaks off, and the asker sees that the body is short.
-                    None => Some((Err(io::Error::from(io::ErrorKind::UnexpectedEof)), None)),
-                }
+    *response.body_mut() = Body::from_stream(stream::unfold(
+        (Some(first), Some(answer)),
+        |(ready, answer)| async move {
+            let mut answer = answer?;
+            if let Some(bytes) = ready {
+                return Some((Ok(bytes), (None, Some(answer))));
             }
-        }));
+            if answer.rest.is_empty() {
+                return None;
+            }
+            match answer.next().await {
+                Some(bytes) => Some((Ok(bytes), (None, Some(answer)))),
+                // The connection breaks off, and the asker sees that the body is short.
+                None => Some((
+                    Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                    (None, None),
+                )),
+            }
+        },
+    ));
     response
 }
 
+/// What is still to be sent of an answer, step by step.
+struct Steps {
+    shared: Arc<Shared>,
+    torrent: Arc<Served>,
+    account: Account,
+    /// Where the file begins in the payload.
+    file: u64,
+    /// How long the file is.
+    length: u64,
+    /// What is left of the file's bytes.
+    rest: Range<u64>,
+    _slot: Option<Slot>,
+}
+
+impl Steps {
+    /// The next bytes, when the upload limit lets them through. `None` where they can't be read.
+    async fn next(&mut self) -> Option<Bytes> {
+        let start = self.rest.start;
+        let want = STEP.min(self.rest.end - start);
+        let end = start
+            + self
+                .account
+                .acquire(start, self.length, want)
+                .await
+                .min(want);
+        self.rest.start = end;
+        let range = self.file + start..self.file + end;
+        read(&self.shared, self.torrent.clone(), range).await
+    }
+}
+
 /// The torrent and file behind a path, pads among them: a web seed is asked for these too.
-fn find(shared: &Shared, path: &str) -> Option<(Arc<Served>, usize)> {
-    let (id, path) = path.strip_prefix("/library/")?.split_once('/')?;
-    let torrent = shared.library().by_id(id)?.clone();
-    let path = percent_decode_str(path).decode_utf8().ok()?;
-    let file = torrent.file_at(&path)?;
-    Some((torrent, file))
+async fn find(shared: &Shared, path: &str) -> Result<(Arc<Served>, usize), Box<Response>> {
+    let nothing = || {
+        let line = "there is no such file in the library";
+        Box::new(reply::text(StatusCode::NOT_FOUND, line))
+    };
+    let below = path.strip_prefix("/library/");
+    let (id, path) = below
+        .and_then(|below| below.split_once('/'))
+        .ok_or_else(nothing)?;
+    let listed = shared.library().by_id(id).cloned().ok_or_else(nothing)?;
+    let torrent = shared.open(&listed).await;
+    let torrent = torrent.ok_or_else(|| Box::new(unavailable()))?;
+    let path = percent_decode_str(path).decode_utf8();
+    let path = path.map_err(|_| nothing())?;
+    let file = torrent.file_at(&path).ok_or_else(nothing)?;
+    Ok((torrent, file))
 }
 
 async fn read(shared: &Shared, torrent: Arc<Served>, range: Range<u64>) -> Option<Bytes> {
+    // What is in memory is taken at once; what isn't must not hold up a thread that others need.
+    let mut out = Vec::new();
+    let bytes = match torrent.payload.read_resident(range.clone(), &mut out) {
+        Ok(true) => Some(Bytes::from(out)),
+        Ok(false) | Err(_) => read_waiting(shared, torrent.clone(), range).await,
+    };
+    match &bytes {
+        Some(bytes) => {
+            shared.metrics.http_library_bytes.add(bytes.len() as u64);
+            torrent.figures.sent_http(bytes.len() as u64);
+        }
+        None => shared.metrics.reads_failed.add(1),
+    }
+    bytes
+}
+
+async fn read_waiting(shared: &Shared, torrent: Arc<Served>, range: Range<u64>) -> Option<Bytes> {
     let _place = shared.reads.acquire().await.ok()?;
     let read = tokio::task::spawn_blocking(move || {
         let mut out = Vec::new();
@@ -105,34 +173,27 @@ async fn read(shared: &Shared, torrent: Arc<Served>, range: Range<u64>) -> Optio
             }
         }
     });
-    let bytes = read.await.ok().flatten();
-    match &bytes {
-        Some(bytes) => shared.metrics.http_library_bytes.add(bytes.len() as u64),
-        None => shared.metrics.reads_failed.add(1),
-    }
-    bytes
+    read.await.ok().flatten()
 }
 
 fn unavailable() -> Response {
     let line = "this file is not what was published; it is served again once it is";
+    later(line, 10)
+}
+
+/// First prefixes go before this; peers have it as well.
+fn busy(seconds: u64) -> Response {
+    let line = "the uplink is busy; fetch it from peers, or ask again later";
+    later(line, seconds)
+}
+
+fn later(line: &'static str, seconds: u64) -> Response {
     let mut response = reply::text(StatusCode::SERVICE_UNAVAILABLE, line);
     response
         .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+        .insert(header::RETRY_AFTER, seconds.into());
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-trait SplitFirstStep: Sized {
-    /// As much as is read at once, and the rest.
-    fn split_first_step(self) -> (Self, Self);
-}
-
-impl SplitFirstStep for Range<u64> {
-    fn split_first_step(self) -> (Self, Self) {
-        let middle = self.end.min(self.start + STEP);
-        (self.start..middle, middle..self.end)
-    }
 }

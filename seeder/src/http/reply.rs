@@ -126,7 +126,7 @@ pub fn empty(status: StatusCode) -> Response {
         header::ACCESS_CONTROL_ALLOW_ORIGIN,
         HeaderValue::from_static("*"),
     );
-    let exposed = "Content-Range, Content-Length, ETag, Accept-Ranges";
+    let exposed = "Content-Range, Content-Length, ETag, Accept-Ranges, Retry-After";
     fields.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static(exposed),

@@ -1,6 +1,7 @@
 //! The site: plain files below `out/site/`. A path is decoded and judged part by part before the disk is
 //! touched, and what was found must lie inside the site even when symbolic links are followed.
 
+use super::account::Account;
 use super::compressed::{self, Version};
 use super::reply::{self, Caching, FileHead};
 use crate::config::Source;
@@ -9,6 +10,7 @@ use axum::body::Body;
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::Response;
+use futures_util::StreamExt;
 use percent_encoding::percent_decode_str;
 use std::fs::{File, Metadata};
 use std::io::{self, Seek, SeekFrom};
@@ -24,6 +26,7 @@ const STEP: usize = 64 * 1024;
 /// Answers.
 pub async fn answer(
     shared: &Arc<Shared>,
+    account: &Account,
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
@@ -38,12 +41,12 @@ pub async fn answer(
         );
     };
     let Some(parts) = parts(uri.path()) else {
-        return not_found(shared, out, method).await;
+        return not_found(shared, account, out, method).await;
     };
     match open(out.join("site"), parts, uri.path().ends_with('/')).await {
-        Found::File(file) => give(shared, file, method, headers).await,
+        Found::File(file) => give(shared, account, file, method, headers).await,
         Found::Folder => moved(uri),
-        Found::Nothing => not_found(shared, out, method).await,
+        Found::Nothing => not_found(shared, account, out, method).await,
     }
 }
 
@@ -129,6 +132,7 @@ async fn open(site: PathBuf, parts: Vec<String>, slash: bool) -> Found {
 
 async fn give(
     shared: &Arc<Shared>,
+    account: &Account,
     found: Box<OpenFile>,
     method: &Method,
     headers: &HeaderMap,
@@ -171,7 +175,7 @@ async fn give(
             fields.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
             if planned.body.is_some() {
                 shared.metrics.http_site_bytes.add(head.length);
-                *response.body_mut() = Body::from(bytes);
+                *response.body_mut() = account.page(bytes);
             }
             return response;
         }
@@ -192,7 +196,19 @@ async fn give(
         }
         shared.metrics.http_site_bytes.add(part.end - part.start);
         let bytes = tokio::fs::File::from_std(file).take(part.end - part.start);
-        *response.body_mut() = Body::from_stream(ReaderStream::with_capacity(bytes, STEP));
+        let steps = ReaderStream::with_capacity(bytes, STEP);
+        let account = account.clone();
+        *response.body_mut() = Body::from_stream(steps.then(move |step| {
+            let account = account.clone();
+            async move {
+                let step = step?;
+                let mut left = step.len();
+                while left > 0 {
+                    left -= account.acquire_page(left).await.min(left);
+                }
+                Ok::<_, io::Error>(step)
+            }
+        }));
     }
     response
 }
@@ -222,10 +238,15 @@ fn moved(uri: &Uri) -> Response {
     response
 }
 
-async fn not_found(shared: &Arc<Shared>, out: &Path, method: &Method) -> Response {
+async fn not_found(
+    shared: &Arc<Shared>,
+    account: &Account,
+    out: &Path,
+    method: &Method,
+) -> Response {
     match open(out.join("site"), vec!["404.html".to_owned()], false).await {
         Found::File(file) => {
-            let mut response = give(shared, file, method, &HeaderMap::new()).await;
+            let mut response = give(shared, account, file, method, &HeaderMap::new()).await;
             *response.status_mut() = StatusCode::NOT_FOUND;
             let fields = response.headers_mut();
             for name in [header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES] {

@@ -1,6 +1,7 @@
-//! A stream that breaks off when the other end takes no byte of what is written for too long: a reader
+//! A stream that accounts for what is written, and breaks off when the other end takes no byte of what is written for too long: a reader
 //! that never reads mustn't hold a connection for ever.
 
+use super::account::Account;
 use crate::metrics::Metrics;
 use std::io;
 use std::pin::Pin;
@@ -16,15 +17,17 @@ pub(super) struct WriteStall<S> {
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
     metrics: Arc<Metrics>,
+    account: Account,
 }
 
 impl<S: AsyncWrite + Unpin> WriteStall<S> {
-    pub(super) fn new(stream: S, limit: Duration, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(stream: S, limit: Duration, metrics: Arc<Metrics>, account: Account) -> Self {
         Self {
             stream,
             limit,
             waiting: None,
             metrics,
+            account,
         }
     }
 
@@ -45,6 +48,13 @@ impl<S: AsyncWrite + Unpin> WriteStall<S> {
         self.metrics.http_stalled.add(1);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
+
+    fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.account.wrote(*bytes);
+        }
+        written
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for WriteStall<S> {
@@ -63,7 +73,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteStall<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.watch(cx, |stream, cx| stream.poll_write(cx, bytes))
+        let written = self.watch(cx, |stream, cx| stream.poll_write(cx, bytes));
+        self.count(written)
     }
 
     fn poll_write_vectored(
@@ -71,7 +82,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteStall<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.watch(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
+        let written = self.watch(cx, |stream, cx| stream.poll_write_vectored(cx, slices));
+        self.count(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -90,13 +102,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteStall<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{ServeConfig, Source};
+    use crate::uplink::Uplink;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_rests_is_waited_for_and_one_that_sleeps_is_not() {
         let metrics = Arc::new(Metrics::default());
         let (ours, mut theirs) = tokio::io::duplex(10);
-        let mut ours = WriteStall::new(ours, Duration::from_secs(60), metrics.clone());
+        let config = ServeConfig::new(Source::Out("out".into()));
+        let account = Account::new(Uplink::new(&config, metrics.clone()).unwrap());
+        let mut ours = WriteStall::new(ours, Duration::from_secs(60), metrics.clone(), account);
         let reader = tokio::spawn(async move {
             let mut bytes = [0; 10];
             for _ in 0..3 {

@@ -2,21 +2,22 @@
 //! it. Works over any byte stream; nothing is held while nothing moves.
 
 use crate::library::Library;
-use bytes::{Buf, Bytes, BytesMut};
-use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use crate::library::figures::Transport;
+use bytes::Bytes;
+use metainfo::SwarmHash;
+use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use wire::connection::Connection;
-use wire::encryption::{Cipher, EncryptionError, MAX_PADDING, Policy, Responder, Step};
+use wire::encryption::{Cipher, EncryptionError, Initiator, MAX_PADDING, Policy, Responder, Step};
 
-/// How much is read from the socket at once. What a leecher says is small.
-const READ: usize = 16 * 1024;
-/// How many buffers go into one write.
-const SLICES: usize = 16;
+/// How much is read from the socket at once.
+const READ: usize = 64 * 1024;
 
 /// Why a line is of no more use.
 #[derive(Debug, thiserror::Error)]
@@ -29,33 +30,92 @@ pub enum LineError {
     Encryption(#[from] EncryptionError),
 }
 
+/// A byte stream that a peer may come over.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static {
+    /// What it is counted as.
+    const TRANSPORT: Transport;
+
+    /// The TCP socket, where that is all there is to it.
+    fn tcp(&self) -> Option<&TcpStream> {
+        None
+    }
+}
+
+impl Stream for TcpStream {
+    const TRANSPORT: Transport = Transport::Tcp;
+
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
 /// One peer's line.
 #[derive(Debug)]
 pub struct Line<S> {
     stream: S,
     /// Until it is clear whether the peer encrypts, and how.
-    opening: Option<Box<Responder>>,
+    opening: Option<Opening>,
     cipher: Option<Box<Cipher>>,
     /// Bytes of the negotiation that are still to be sent; the connection doesn't know of them.
     ahead: usize,
     /// Bytes for the connection that it hasn't taken yet: no more than one read.
     unread: Vec<u8>,
-    /// Bytes for the socket: no more than the connection's send window and what goes with it.
-    out: VecDeque<Bytes>,
+    /// Bytes as the socket gets them.
+    flight: Vec<u8>,
+    /// How many of them it has.
+    flown: usize,
+    /// Messages that wait behind the blocks under way, not yet encrypted.
+    behind: Vec<u8>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
-    /// A line on which the peer speaks first.
-    pub fn new(stream: S, policy: Policy) -> Self {
-        let padding = vec![0; usize::from(rand::random::<u16>()) % (MAX_PADDING + 1)];
-        let padding = padding.into_iter().map(|_: u8| rand::random()).collect();
+/// How the two sides agree on encryption.
+#[derive(Debug)]
+enum Opening {
+    Theirs(Box<Responder>),
+    Ours(Box<Initiator>),
+}
+
+impl Opening {
+    fn handle_bytes(&mut self, bytes: &[u8]) -> Step {
+        match self {
+            Self::Theirs(responder) => responder.handle_bytes(bytes),
+            Self::Ours(initiator) => initiator.handle_bytes(bytes),
+        }
+    }
+}
+
+impl<S: Stream> Line<S> {
+    /// A line on which the peer speaks first, and so chooses whether it is encrypted, within our policy.
+    pub fn accept(stream: S, policy: Policy) -> Self {
+        let responder = Responder::new(policy, rand::random(), padding());
+        let opening = Some(Opening::Theirs(Box::new(responder)));
+        Self {
+            opening,
+            ..Self::plain(stream)
+        }
+    }
+
+    /// A line on which we speak first, encrypted. `early` is what the connection says first: it goes along with the
+    /// request and isn't counted as sent by this line.
+    pub fn encrypted(stream: S, policy: Policy, swarm: SwarmHash, early: Vec<u8>) -> Self {
+        let initiator = Initiator::new(policy, swarm, rand::random(), early);
+        let mut line = Self::plain(stream);
+        line.send_ahead(initiator.opening(&padding()));
+        line.opening = Some(Opening::Ours(Box::new(initiator)));
+        line
+    }
+
+    /// A line that isn't encrypted.
+    pub fn plain(stream: S) -> Self {
         Self {
             stream,
-            opening: Some(Box::new(Responder::new(policy, rand::random(), padding))),
+            opening: None,
             cipher: None,
             ahead: 0,
             unread: Vec::new(),
-            out: VecDeque::new(),
+            flight: Vec::new(),
+            flown: 0,
+            behind: Vec::new(),
         }
     }
 
@@ -64,25 +124,61 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         self.unread.is_empty()
     }
 
-    /// Whether bytes wait for the socket.
-    pub fn has_unsent(&self) -> bool {
-        !self.out.is_empty()
+    /// Whether bytes are on their way into the socket.
+    pub fn is_flying(&self) -> bool {
+        !self.flight.is_empty()
     }
 
-    /// Queues bytes of the connection.
-    pub fn send(&mut self, bytes: Bytes) {
-        let bytes = match &mut self.cipher {
-            None => bytes,
-            Some(cipher) => {
-                // Nearly always ours alone, and then encrypted where it lies.
-                let mut bytes = bytes
-                    .try_into_mut()
-                    .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-                cipher.encrypt(&mut bytes);
-                bytes.freeze()
-            }
-        };
-        self.out.push_back(bytes);
+    /// How many bytes of ours wait for the socket.
+    pub fn held(&self) -> usize {
+        self.flight.len() - self.flown + self.behind.len()
+    }
+
+    /// Whether it is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.cipher.is_some()
+    }
+
+    /// The TCP socket, where that is what it runs over.
+    pub fn socket(&self) -> Option<&TcpStream> {
+        self.stream.tcp()
+    }
+
+    /// The socket, where bytes go into it as they are.
+    pub fn plain_socket(&self) -> Option<&TcpStream> {
+        match self.cipher {
+            None => self.stream.tcp(),
+            Some(_) => None,
+        }
+    }
+
+    /// Queues messages of the connection. `behind_blocks`: blocks that go before them are still under way.
+    pub fn send(&mut self, bytes: Bytes, behind_blocks: bool) {
+        if behind_blocks || !self.behind.is_empty() || self.is_flying() {
+            self.behind.extend_from_slice(&bytes);
+        } else {
+            self.fly(bytes.into(), 0);
+        }
+    }
+
+    /// Sends bytes next, of which so many are sent already. Only while nothing flies.
+    pub fn fly(&mut self, mut bytes: Vec<u8>, sent: usize) {
+        debug_assert!(!self.is_flying(), "two at once");
+        if let Some(cipher) = &mut self.cipher {
+            cipher.encrypt(&mut bytes);
+        }
+        self.flight = bytes;
+        self.flown = sent;
+    }
+
+    /// Sends what waits behind blocks, once these are sent. Says whether there is any.
+    pub fn release(&mut self) -> bool {
+        let bytes = std::mem::take(&mut self.behind);
+        let any = !bytes.is_empty();
+        if any {
+            self.fly(bytes, 0);
+        }
+        any
     }
 
     /// Offers what is unread to the connection; says whether it took any.
@@ -98,114 +194,57 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         taken > 0
     }
 
-    /// Reads and writes what goes without waiting, then waits until something has gone.
-    pub fn poll_move(
+    /// Writes some of what flies. Gives how many bytes.
+    pub fn poll_write(
         &mut self,
         context: &mut Context<'_>,
         connection: &mut Connection,
-        library: &impl Fn() -> Arc<Library>,
-        read: bool,
-        write: bool,
-    ) -> Poll<Result<(), LineError>> {
-        let mut moved = false;
-        if write {
-            match self.poll_write(context, connection) {
-                Poll::Ready(Ok(())) => moved = true,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-                Poll::Pending => {}
-            }
-        }
-        if read {
-            match self.poll_read(context, connection, library) {
-                Poll::Ready(Ok(())) => moved = true,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {}
-            }
-        }
-        if moved {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
-        }
-    }
-
-    /// Writes what the socket takes now. Says whether it took any.
-    pub fn write_now(&mut self, connection: &mut Connection) -> io::Result<bool> {
-        let mut wrote = false;
-        // Whoever waits afterwards polls once more and is woken then.
-        let mut context = Context::from_waker(Waker::noop());
-        while self.has_unsent() {
-            match self.poll_write(&mut context, connection) {
-                Poll::Ready(outcome) => outcome?,
-                Poll::Pending => return Ok(wrote),
-            }
-            wrote = true;
-        }
-        self.out.shrink_to(4);
-        Ok(wrote)
-    }
-
-    /// Sends what is left and ends the stream.
-    pub async fn finish(&mut self, connection: &mut Connection) -> io::Result<()> {
-        while self.has_unsent() {
-            std::future::poll_fn(|context| self.poll_write(context, connection)).await?;
-        }
-        std::future::poll_fn(|context| Pin::new(&mut self.stream).poll_shutdown(context)).await
-    }
-
-    fn poll_write(
-        &mut self,
-        context: &mut Context<'_>,
-        connection: &mut Connection,
-    ) -> Poll<io::Result<()>> {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let filled = self
-            .out
-            .iter()
-            .zip(&mut slices)
-            .map(|(bytes, slice)| *slice = IoSlice::new(bytes))
-            .count();
-        let stream = Pin::new(&mut self.stream);
-        let sent = ready!(stream.poll_write_vectored(context, &slices[..filled]))?;
+    ) -> Poll<io::Result<usize>> {
+        let left = &self.flight[self.flown..];
+        let sent = ready!(Pin::new(&mut self.stream).poll_write(context, left))?;
         if sent == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
-        let mut left = sent;
-        while let Some(front) = self.out.front_mut().filter(|_| left > 0) {
-            let step = left.min(front.len());
-            front.advance(step);
-            left -= step;
-            if front.is_empty() {
-                self.out.pop_front();
-            }
+        self.flown += sent;
+        if self.flown == self.flight.len() {
+            self.flight = Vec::new();
+            self.flown = 0;
         }
         let ahead = sent.min(self.ahead);
         self.ahead -= ahead;
         connection.handle_sent(Instant::now(), sent - ahead);
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(sent))
     }
 
-    fn poll_read(
+    /// Ends the stream.
+    pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    /// Reads what has come and gives it to the connection. Gives how many bytes came.
+    pub fn poll_read(
         &mut self,
         context: &mut Context<'_>,
         connection: &mut Connection,
-        library: &impl Fn() -> Arc<Library>,
-    ) -> Poll<Result<(), LineError>> {
-        let mut space = [0; READ];
-        let mut buffer = ReadBuf::new(&mut space);
+        library: impl Fn() -> Arc<Library>,
+    ) -> Poll<Result<usize, LineError>> {
+        let mut space = [const { MaybeUninit::uninit() }; READ];
+        let mut buffer = ReadBuf::uninit(&mut space);
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
         let bytes = buffer.filled_mut();
-        if bytes.is_empty() {
+        let came = bytes.len();
+        if came == 0 {
             return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
         }
         if self.opening.is_some() {
-            return Poll::Ready(self.open(bytes, connection, library));
+            self.open(bytes, connection, library)?;
+        } else {
+            if let Some(cipher) = &mut self.cipher {
+                cipher.decrypt(bytes);
+            }
+            self.give(bytes, connection);
         }
-        if let Some(cipher) = &mut self.cipher {
-            cipher.decrypt(bytes);
-        }
-        self.give(bytes, connection);
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(came))
     }
 
     fn give(&mut self, bytes: &[u8], connection: &mut Connection) {
@@ -218,7 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         &mut self,
         bytes: &[u8],
         connection: &mut Connection,
-        library: &impl Fn() -> Arc<Library>,
+        library: impl Fn() -> Arc<Library>,
     ) -> Result<(), LineError> {
         let Some(mut opening) = self.opening.take() else {
             return Ok(());
@@ -230,18 +269,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
                     self.opening = Some(opening);
                     return Ok(());
                 }
-                Step::Send(bytes) => {
-                    self.ahead += bytes.len();
-                    self.out.push_back(bytes.into());
+                Step::Send(bytes) => self.send_ahead(bytes),
+                Step::Identify(digest) => {
+                    if let Opening::Theirs(responder) = &mut opening {
+                        responder.identify(library().by_request(&digest));
+                    }
                 }
-                Step::Identify(digest) => opening.identify(library().by_request(&digest)),
                 Step::Plain(bytes) => {
                     self.give(&bytes, connection);
                     return Ok(());
                 }
                 Step::Open(open) => {
-                    self.ahead += open.reply.len();
-                    self.out.push_back(open.reply.into());
+                    self.send_ahead(open.reply);
                     self.cipher = open.cipher;
                     self.give(&open.received, connection);
                     return Ok(());
@@ -251,4 +290,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
             step = opening.handle_bytes(&[]);
         }
     }
+
+    /// Sends bytes of the negotiation, as they are.
+    fn send_ahead(&mut self, bytes: Vec<u8>) {
+        self.ahead += bytes.len();
+        self.flight.extend_from_slice(&bytes);
+    }
+}
+
+/// As much as message stream encryption allows, at random.
+fn padding() -> Vec<u8> {
+    let length = usize::from(rand::random::<u16>()) % (MAX_PADDING + 1);
+    (0..length).map(|_| rand::random()).collect()
 }

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)] // A test that can't go on fails.
 
+mod control;
+mod files;
+mod hostile;
 mod http;
 mod out;
 mod peers;

@@ -126,6 +126,8 @@ impl Out {
 pub struct Running {
     pub http: SocketAddr,
     pub peers: SocketAddr,
+    /// Where status and metrics are given.
+    pub control: Vec<String>,
     pub metrics: Arc<seeder::metrics::Metrics>,
     pub loaded: watch::Receiver<Option<Loaded>>,
     shutdown: CancellationToken,
@@ -146,6 +148,7 @@ impl Running {
         let mut running = Self {
             http: bound.http_addr(),
             peers: bound.peer_addrs()[0],
+            control: bound.control(),
             metrics: bound.metrics(),
             loaded: bound.loaded(),
             shutdown: shutdown.clone(),

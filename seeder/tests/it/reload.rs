@@ -4,7 +4,6 @@ use crate::out::{Out, Running};
 use crate::peers::RawPeer;
 use metainfo::state::Status;
 use seeder::{ServeConfig, ServeError, Source};
-use wire::message::Message;
 
 #[tokio::test]
 async fn an_empty_folder_is_served_and_fills_up() {
@@ -37,15 +36,12 @@ async fn what_goes_takes_its_peers_along_and_what_stays_keeps_them() {
     running.wait_for(2).await;
     let mut with = RawPeer::connect(&running, &goes).await;
     let mut of = RawPeer::connect(&running, &stays).await;
-    assert_eq!(
-        (with.hear().await, of.hear().await),
-        (Some(Message::HaveAll), Some(Message::HaveAll))
-    );
+    assert!(with.hear().await.is_some());
     out.entry(&goes.id()).status = Status::Withdrawn;
     out.entry(&stays.id()).title = "Another title".to_owned();
     out.save();
     running.wait_for(1).await;
-    assert_eq!(with.hear().await, None);
+    while with.hear().await.is_some() {}
     assert_eq!(
         running
             .get(&format!("/library/{}/b.mp4", goes.id()))
@@ -75,6 +71,10 @@ async fn one_bad_torrent_is_named_and_the_rest_is_served() {
     let path = out.write(&format!("site/t/{}.torrent", bad.id()), "no torrent");
     out.save();
     let mut running = out.serve().await;
+    // It is parsed when somebody asks for it.
+    running.wait_for(2).await;
+    let mut refused = RawPeer::open(&running, bad.swarm_hashes()[0]).await;
+    assert_eq!(refused.hear().await, None);
     let loaded = running.wait_for(1).await;
     assert!(
         loaded.skipped[0].contains(&path.display().to_string()),
@@ -134,7 +134,6 @@ async fn foreign_torrents_are_checked_before_they_are_served() {
         assert!(line.contains(name) && line.contains(why), "{line}");
     }
     let mut peer = RawPeer::connect(&running, &good).await;
-    peer.hear().await;
     assert_eq!(peer.fetch(good.geometry()).await, b"good");
 
     let nothing = Running::start(source(vec![torrent(bad.id())])).await;
@@ -155,24 +154,4 @@ async fn a_taken_port_is_an_error_of_one_line() {
         "{error}"
     );
     assert_eq!(error.to_string().lines().count(), 1);
-}
-
-#[tokio::test]
-async fn a_library_that_is_not_what_was_published_is_not_counted() {
-    let mut out = Out::new();
-    let info = out.add(&[("a.mp4", b"one")]);
-    out.add(&[("b.mp4", b"two")]);
-    out.save();
-    // Another inode, as in a copy of the folder.
-    let path = out.path().join(format!("library/{}/a.mp4", info.id()));
-    std::fs::copy(&path, path.with_extension("copy")).unwrap();
-    std::fs::rename(path.with_extension("copy"), &path).unwrap();
-    let mut running = out.serve().await;
-    let loaded = running.wait_for(1).await;
-    assert!(loaded.skipped[0].contains("a.mp4"), "{:?}", loaded.skipped);
-    // Published again.
-    let stat = store::stat_record(&path).unwrap();
-    out.entry(&info.id()).files[0].stat = Some(stat);
-    out.save();
-    running.wait_for(2).await;
 }

@@ -28,22 +28,32 @@ pub struct Fetched {
     pub peers: u64,
     /// Most web seeds it downloaded from at once.
     pub web_seeds: u64,
+    /// It met a peer over uTP.
+    pub over_utp: bool,
+    /// It met a peer behind an encrypted handshake.
+    pub encrypted: bool,
     /// What its tracker said last, for messages.
     pub tracker: String,
 }
 
 impl Transmission {
-    /// Starts a daemon with nothing but trackers, peers and web seeds; `folder` keeps its settings and downloads.
+    /// Starts a daemon with nothing but trackers, peers and web seeds; `folder` keeps its settings and downloads. As it
+    /// comes, peers are met over uTP, behind an encrypted handshake.
     #[track_caller]
     pub fn start(folder: &Path) -> Self {
+        Self::start_with(folder, true, true)
+    }
+
+    /// The same, with or without uTP, and with encryption preferred or merely put up with.
+    #[track_caller]
+    pub fn start_with(folder: &Path, utp: bool, encrypted: bool) -> Self {
         let space = Namespace::make();
-        // As it comes, peers are met over uTP, behind an encrypted handshake.
         let settings = json!({
             "rpc-enabled": true, "rpc-port": RPC_PORT, "rpc-bind-address": "0.0.0.0",
             "rpc-whitelist-enabled": false, "rpc-host-whitelist-enabled": false,
             "rpc-authentication-required": false,
             "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false,
-            "port-forwarding-enabled": false,
+            "port-forwarding-enabled": false, "utp-enabled": utp, "encryption": i32::from(encrypted),
             "download-dir": folder.join("downloads"), "incomplete-dir-enabled": false,
             "start-added-torrents": true, "trash-original-torrent-files": false,
             "watch-dir-enabled": false, "blocklist-enabled": false,
@@ -100,11 +110,13 @@ impl Transmission {
             .unwrap_or_else(|| panic!("not added: {added}\n{}", self.daemon));
         let ask = json!({ "ids": [id], "fields": [
             "metadataPercentComplete", "percentDone", "leftUntilDone", "sizeWhenDone", "status", "error", "errorString",
-            "peersSendingToUs", "webseedsSendingToUs", "peersFrom", "haveValid", "corruptEver", "trackerStats",
+            "peersSendingToUs", "webseedsSendingToUs", "peersFrom", "haveValid", "corruptEver", "trackerStats", "peers",
         ]});
         let mut fetched = Fetched {
             peers: 0,
             web_seeds: 0,
+            over_utp: false,
+            encrypted: false,
             tracker: String::new(),
         };
         let complete = crate::wait::within(crate::wait::PATIENCE, || {
@@ -117,6 +129,12 @@ impl Transmission {
                 .max(from_tracker)
                 .max(number("peersSendingToUs"));
             fetched.web_seeds = fetched.web_seeds.max(number("webseedsSendingToUs"));
+            let some_peer = |key: &str| {
+                let peers = torrent["peers"].as_array();
+                peers.is_some_and(|peers| peers.iter().any(|peer| peer[key] == true))
+            };
+            fetched.over_utp |= some_peer("isUTP");
+            fetched.encrypted |= some_peer("isEncrypted");
             fetched.tracker = torrent["trackerStats"].to_string();
             let whole = torrent["metadataPercentComplete"].as_f64() == Some(1.0)
                 && number("sizeWhenDone") > 0

@@ -32,6 +32,15 @@ pub enum ProtocolError {
     /// A block that nobody asked for.
     #[error("a block that nobody asked for")]
     UnaskedBlock,
+    /// Rejects and the like of what nobody asked for, again and again.
+    #[error("{0} answers that nobody asked for")]
+    UnaskedAnswers(u32),
+    /// It says anew what it has, again and again.
+    #[error("said too often what it has")]
+    RestatedPieces,
+    /// We asked for one swarm, and the answer names another.
+    #[error("in another swarm than it was asked for")]
+    WrongSwarm,
     /// Requests that are refused, again and again.
     #[error("{0} refused requests in a row")]
     RequestFlood(u32),
@@ -50,6 +59,9 @@ impl ProtocolError {
             Self::NoSuchPiece(_) => "no_such_piece",
             Self::BadBitfield(_) => "bad_bitfield",
             Self::UnaskedBlock => "unasked_block",
+            Self::UnaskedAnswers(_) => "unasked_answers",
+            Self::RestatedPieces => "restated_pieces",
+            Self::WrongSwarm => "wrong_swarm",
             Self::RequestFlood(_) => "request_flood",
         }
     }
@@ -76,6 +88,12 @@ pub enum CloseReason {
     /// Neither side wants anything of the other.
     #[error("both sides are complete")]
     BothSeeds,
+    /// The peer sent data that failed its hash, or otherwise isn't worth its connection.
+    #[error("sent what is wrong")]
+    BadData,
+    /// It is connected a second time, or another peer is worth more.
+    #[error("not needed")]
+    NotNeeded,
     /// We stop: the torrent was withdrawn, or the program ends.
     #[error("no longer served")]
     Withdrawn,
@@ -91,6 +109,8 @@ impl CloseReason {
             Self::Stalled => "stalled",
             Self::NotServed => "not_served",
             Self::BothSeeds => "both_seeds",
+            Self::BadData => "bad_data",
+            Self::NotNeeded => "not_needed",
             Self::Withdrawn => "withdrawn",
         }
     }

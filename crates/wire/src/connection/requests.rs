@@ -31,6 +31,11 @@ impl Requests {
             self.refused_in_a_row = 0;
             return Taken::Queued;
         }
+        self.refuse()
+    }
+
+    /// Counts a request that isn't served.
+    pub(super) fn refuse(&mut self) -> Taken {
         self.refused_in_a_row += 1;
         if self.refused_in_a_row > MAX_REFUSED {
             Taken::Flood
@@ -45,9 +50,18 @@ impl Requests {
         found.and_then(|at| self.queue.remove(at)).is_some()
     }
 
-    /// Everything that waits, for rejecting it.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Block> + '_ {
-        self.queue.drain(..)
+    /// Takes out what is no longer served, for rejecting it.
+    pub(super) fn drop_all_but(&mut self, keep: impl Fn(&Block) -> bool) -> Vec<Block> {
+        let (stay, gone) = std::mem::take(&mut self.queue)
+            .into_iter()
+            .partition::<VecDeque<_>, _>(keep);
+        self.queue = stay;
+        Vec::from(gone)
+    }
+
+    /// What goes next.
+    pub(super) fn first(&self) -> Option<Block> {
+        self.queue.front().copied()
     }
 
     pub(super) fn pop(&mut self) -> Option<Block> {

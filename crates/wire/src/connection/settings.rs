@@ -16,6 +16,10 @@ pub struct Settings {
     pub send_window: usize,
     /// How often one peer is given the same piece of metadata.
     pub metadata_repeats: u8,
+    /// The longest info dictionary that is asked for or taken.
+    pub max_metadata: u32,
+    /// How often a peer may tell of other peers (BEP 11 has a minute; some clients are a little faster).
+    pub pex_interval: Duration,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,
     /// How long a peer may say nothing.
@@ -35,8 +39,10 @@ impl Settings {
             peer_id,
             client,
             request_queue: 512,
-            send_window: 256 * 1024,
+            send_window: 1024 * 1024,
             metadata_repeats: 4,
+            max_metadata: 16 * 1024 * 1024,
+            pex_interval: Duration::from_secs(45),
             handshake_timeout: Duration::from_secs(12),
             silence_timeout: Duration::from_secs(180),
             keep_alive: Duration::from_secs(100),

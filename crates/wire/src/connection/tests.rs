@@ -1,10 +1,18 @@
 //! Stories of one connection: a test speaks as the peer, in raw messages, and reads what comes back.
 
 use super::*;
-use crate::extended::metadata::METADATA_PIECE;
+use crate::extended::metadata::{METADATA_PIECE, MetadataMessage};
+use crate::extended::pex::{PexFlags, PexMessage, PexPeer};
+use crate::extended::{ExtendedHandshake, UT_METADATA};
+use crate::handshake::Reserved;
+use crate::message::{HashRange, PIECE_HEADER, piece_header};
+use bytes::Bytes;
+use metainfo::geometry::{Block, Geometry, RawRequest};
 use proptest::prelude::*;
 use story::{Story, served};
 
+mod fetching;
+mod pair;
 mod story;
 
 const SWARM: SwarmHash = SwarmHash([7; 20]);
@@ -107,7 +115,7 @@ fn messages_right_behind_the_handshake_are_not_lost() {
     .to_vec();
     Message::Interested.encode(&mut bytes);
     story.hear(&bytes);
-    assert_eq!(story.interest, Some(true));
+    assert_eq!(story.events, [Event::Interested(true)]);
 }
 
 #[test]
@@ -198,7 +206,7 @@ fn a_request_is_served_only_when_unchoked_and_answered_either_way() {
     story.say(Message::Interested);
     story.say(Message::Request(request(0, 0)));
     assert_eq!(story.said, [Message::Reject(request(0, 0))]);
-    story.connection.set_choked(false);
+    story.command(Command::Choke(false));
     story.say(Message::Request(request(9, 16 * 1024 - 100)));
     assert_eq!(story.said[1..], [Message::Unchoke]);
     assert_eq!(story.read, [request(9, 16 * 1024 - 100)]);
@@ -216,12 +224,12 @@ fn the_window_holds_blocks_back_until_bytes_are_taken() {
     let mut story = Story::open_fast();
     story.take_bytes = false;
     story.connection.handle_sent(story.now, 1 << 20);
-    story.connection.set_choked(false);
+    story.command(Command::Choke(false));
     for piece in 0..9 {
         story.say(Message::Request(request(piece, 0)));
         story.say(Message::Request(request(piece, 16 * 1024)));
     }
-    let window = Settings::new(US, "").send_window;
+    let window = story::settings().send_window;
     assert_eq!(story.read.len(), window.div_ceil(PIECE_HEADER + 16 * 1024));
     let before = story.read.len();
     story
@@ -235,7 +243,7 @@ fn the_window_holds_blocks_back_until_bytes_are_taken() {
 fn choking_rejects_what_waits_and_spares_what_is_under_way() {
     let mut story = Story::open_fast();
     story.take_bytes = false;
-    story.connection.set_choked(false);
+    story.command(Command::Choke(false));
     for _ in 0..2 {
         for piece in 0..10 {
             story.say(Message::Request(request(piece, 0)));
@@ -243,7 +251,7 @@ fn choking_rejects_what_waits_and_spares_what_is_under_way() {
     }
     let waiting = 20 - story.read.len();
     story.said.clear();
-    story.connection.set_choked(true);
+    story.command(Command::Choke(true));
     story.drain();
     assert_eq!(story.said[0], Message::Choke);
     assert_eq!(story.said.len(), 1 + waiting);
@@ -258,7 +266,7 @@ fn choking_rejects_what_waits_and_spares_what_is_under_way() {
 fn a_cancelled_request_is_answered_by_a_reject() {
     let mut story = Story::open_fast();
     story.take_bytes = false;
-    story.connection.set_choked(false);
+    story.command(Command::Choke(false));
     for piece in 0..10 {
         story.say(Message::Request(request(piece, 0)));
         story.say(Message::Request(request(piece, 16 * 1024 - 100)));
@@ -274,7 +282,7 @@ fn a_cancelled_request_is_answered_by_a_reject() {
 fn too_many_requests_are_rejected_and_a_flood_closes() {
     let mut story = Story::open_fast();
     story.take_bytes = false;
-    story.connection.set_choked(false);
+    story.command(Command::Choke(false));
     for _ in 0..600 {
         story.say(Message::Request(request(1, 0)));
     }
@@ -306,7 +314,7 @@ fn a_peer_that_reads_nothing_is_read_no_more() {
     let mut offered = 0;
     while story.connection.wants_input() && offered < 100 {
         story.hear(&bytes[..17 * 100]);
-        story.connection.set_choked(offered % 2 == 0);
+        story.command(Command::Choke(offered % 2 == 0));
         offered += 1;
     }
     assert!(offered < 100 || story.closed.is_some());
@@ -467,7 +475,7 @@ fn hashes_are_asked_of_the_shell() {
 fn nothing_follows_the_end() {
     let mut story = Story::open_fast();
     story.say(Message::Request(request(0, 0)));
-    story.connection.set_choked(false);
+    story.command(Command::Choke(false));
     story.connection.close(CloseReason::Withdrawn);
     story.drain();
     assert_eq!(
@@ -477,7 +485,7 @@ fn nothing_follows_the_end() {
     );
     assert_eq!(story.closed, Some(CloseReason::Withdrawn));
     assert_eq!(story.connection.next_timeout(), None);
-    story.connection.set_choked(true);
+    story.command(Command::Choke(true));
     story.connection.close(CloseReason::Silent);
     story.after(1000);
     assert!(!story.drain());
@@ -515,13 +523,15 @@ proptest! {
             match operation {
                 Operation::Say(message) => story.say(message),
                 Operation::Noise(bytes) => story.hear(&bytes),
-                Operation::Choke(choked) => story.connection.set_choked(choked),
+                Operation::Choke(choked) => story.command(Command::Choke(choked)),
                 Operation::Wait(seconds) => story.after(seconds),
                 Operation::Take(bytes) => story.connection.handle_sent(story.now, bytes),
             }
             story.drain();
-            let most = story.connection.settings.send_window + Block::MAX_LENGTH as usize + 2 * CONTROL_SLACK;
-            prop_assert!(story.connection.unsent <= most + 512 * 17);
+            let unsent = &story.connection.unsent;
+            let blocks = unsent.total() - unsent.control();
+            prop_assert!(blocks <= story.connection.settings.send_window + Block::MAX_LENGTH as usize);
+            prop_assert!(unsent.control() <= CONTROL_SLACK + 512 * 17 + METADATA_PIECE + 100);
             if let Stage::Open(session) = &story.connection.stage {
                 prop_assert!(session.requests.len() <= 512);
             }

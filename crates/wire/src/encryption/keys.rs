@@ -109,13 +109,12 @@ impl Keys {
     }
 
     /// The streams of the asking side.
-    #[cfg(test)]
     pub(super) fn ciphers_of_asker(&self, swarm: &SwarmHash) -> Cipher {
         let key = |name: &[u8]| digest(&[name, &self.shared, &swarm.0]);
         Cipher::new(&key(b"keyA"), &key(b"keyB"))
     }
 
-    #[cfg(test)]
+    /// The digest of the swarm that we ask for, covered.
     pub(super) fn hide(&self, swarm: &SwarmHash) -> [u8; 20] {
         // The same mask covers and uncovers.
         self.uncover(&request_digest(swarm))

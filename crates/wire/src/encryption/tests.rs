@@ -169,7 +169,139 @@ fn a_swarm_that_is_not_ours_is_refused() {
     assert!(matches!(end, Some(Step::Fail(EncryptionError::NotServed))));
 }
 
+/// One negotiation of both sides, in parts of this size; gives what each of them agreed to.
+fn both(
+    asking: Policy,
+    answering: Policy,
+    part: usize,
+    padding: usize,
+) -> Result<(Open, Open), EncryptionError> {
+    let mut initiator = Initiator::new(asking, SWARM, [5; PRIVATE_KEY], b"the handshake".to_vec());
+    let mut responder = Responder::new(answering, [3; PRIVATE_KEY], vec![9; padding]);
+    let mut to_responder = initiator.opening(&vec![8; padding]);
+    let mut agreed = None;
+    for _ in 0..4 {
+        let (mut sent, end) = feed(&mut responder, &std::mem::take(&mut to_responder), part);
+        match end {
+            Some(Step::Open(open)) => {
+                sent.extend(&open.reply);
+                agreed = Some(*open);
+            }
+            Some(Step::Fail(error)) => return Err(error),
+            Some(other) => panic!("{other:?}"),
+            None => {}
+        }
+        for part in sent.chunks(part) {
+            let mut step = initiator.handle_bytes(part);
+            loop {
+                assert!(initiator.bytes.len() <= LONGEST + part.len());
+                step = match step {
+                    Step::Wait => break,
+                    Step::Send(bytes) => {
+                        to_responder.extend(bytes);
+                        initiator.handle_bytes(&[])
+                    }
+                    Step::Open(open) => return Ok((*open, agreed.expect("both agree"))),
+                    Step::Fail(error) => return Err(error),
+                    other => panic!("{other:?}"),
+                };
+            }
+        }
+    }
+    panic!("no end")
+}
+
+#[test]
+fn our_two_sides_agree() {
+    let check = |asking, answering, encrypted: Result<bool, EncryptionError>| {
+        for (part, padding) in [(1, 3), (7, 0), (10_000, MAX_PADDING)] {
+            let outcome = both(asking, answering, part, padding);
+            let is_encrypted = outcome.as_ref().map(|(ours, theirs)| {
+                assert_eq!(ours.cipher.is_some(), theirs.cipher.is_some());
+                assert_eq!(theirs.received, b"the handshake");
+                ours.cipher.is_some()
+            });
+            assert_eq!(is_encrypted.map_err(|error| *error), encrypted);
+            if let Ok((
+                Open {
+                    cipher: Some(mut ours),
+                    ..
+                },
+                Open {
+                    cipher: Some(mut theirs),
+                    ..
+                },
+            )) = outcome
+            {
+                let mut text = *b"there and";
+                ours.encrypt(&mut text);
+                theirs.decrypt(&mut text);
+                theirs.encrypt(&mut text);
+                ours.decrypt(&mut text);
+                assert_eq!(&text, b"there and");
+            }
+        }
+    };
+    check(Policy::Offered, Policy::Offered, Ok(false));
+    check(Policy::Required, Policy::Offered, Ok(true));
+    check(Policy::Offered, Policy::Required, Ok(true));
+    check(
+        Policy::Offered,
+        Policy::Off,
+        Err(EncryptionError::Encrypted),
+    );
+}
+
+#[test]
+fn an_answer_that_was_not_offered_is_refused() {
+    let answer = |select: u32, padding: u16| {
+        let theirs = Secret::new([3; PRIVATE_KEY]);
+        let mut initiator = Initiator::new(Policy::Required, SWARM, [5; PRIVATE_KEY], Vec::new());
+        let keys = theirs
+            .agree(initiator.opening(&[]).first_chunk().unwrap())
+            .unwrap();
+        let Step::Send(_) = initiator.handle_bytes(&theirs.public()) else {
+            panic!("no request");
+        };
+        let mut answer = VC.to_vec();
+        answer.extend(select.to_be_bytes());
+        answer.extend(padding.to_be_bytes());
+        keys.ciphers(&SWARM).encrypt(&mut answer);
+        initiator.handle_bytes(&answer)
+    };
+    assert!(matches!(answer(RC4, 0), Step::Open(_)));
+    assert!(matches!(
+        answer(PLAINTEXT, 0),
+        Step::Fail(EncryptionError::NoMethod)
+    ));
+    assert!(matches!(
+        answer(3, 0),
+        Step::Fail(EncryptionError::NoMethod)
+    ));
+    assert!(matches!(
+        answer(RC4, 513),
+        Step::Fail(EncryptionError::Nonsense)
+    ));
+    assert!(matches!(answer(RC4, 5), Step::Wait));
+}
+
 proptest! {
+    #[test]
+    fn an_answer_may_be_anything(bytes in proptest::collection::vec(any::<u8>(), 0..2000), part in 1usize..500) {
+        let mut initiator = Initiator::new(Policy::Offered, SWARM, [5; PRIVATE_KEY], vec![1; 68]);
+        'all: for part in bytes.chunks(part) {
+            let mut step = initiator.handle_bytes(part);
+            loop {
+                prop_assert!(initiator.bytes.len() <= LONGEST + part.len());
+                step = match step {
+                    Step::Send(_) => initiator.handle_bytes(&[]),
+                    Step::Wait => break,
+                    _ => break 'all,
+                };
+            }
+        }
+    }
+
     #[test]
     fn a_stranger_fills_no_memory(bytes in proptest::collection::vec(any::<u8>(), 0..4000), part in 1usize..500) {
         // `feed` looks at what is held.

@@ -2,6 +2,8 @@
 //! compact by default (BEP 23), IPv6 apart (BEP 7), with the asker's address (BEP 24), and scrape (BEP 48).
 //! A query string comes in as it stands behind the `?`, percent-encoded.
 
+pub mod asking;
+
 use super::{Announce, AnnounceReply, Event, SwarmCounts, TrackerPeer};
 use metainfo::bencode::Node;
 use metainfo::ids::{PeerId, SwarmHash};

@@ -1,15 +1,15 @@
 //! A connection, a clock and what was said: how a test drives the machine and listens to it.
 
-use super::super::*;
-use super::{SWARM, THEM, US};
+use super::*;
 use crate::decoder::Decoder;
 use metainfo::geometry::PieceLength;
 use std::time::Duration;
 
 /// The one place where a test takes a time from outside.
 #[allow(clippy::disallowed_methods)]
-fn epoch() -> Instant {
-    Instant::now()
+pub(super) fn epoch() -> Instant {
+    static EPOCH: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    *EPOCH.get_or_init(Instant::now)
 }
 
 /// A connection, the clock and what was said.
@@ -19,21 +19,36 @@ pub(super) struct Story {
     pub(super) heard: Decoder,
     pub(super) said: Vec<Message>,
     pub(super) read: Vec<RawRequest>,
-    pub(super) interest: Option<bool>,
+    pub(super) events: Vec<Event>,
     pub(super) closed: Option<CloseReason>,
     pub(super) greeting: Vec<u8>,
     pub(super) take_bytes: bool,
+    /// What the connection is admitted to.
+    pub(super) served: Served,
+}
+
+/// A window small enough to be met.
+pub(super) fn settings() -> Settings {
+    Settings {
+        send_window: 256 * 1024,
+        ..Settings::new(US, "Groundswell test")
+    }
+}
+
+pub(super) fn geometry(n_pieces: u64) -> Geometry {
+    let piece_length = PieceLength::new(32 * 1024).unwrap();
+    Geometry::new(piece_length, n_pieces * 32 * 1024 - 100).unwrap()
 }
 
 pub(super) fn served(n_pieces: u64, metadata: usize) -> Served {
     Served {
-        geometry: Geometry::new(
-            PieceLength::new(32 * 1024).unwrap(),
-            n_pieces * 32 * 1024 - 100,
-        )
-        .unwrap(),
-        metadata: Bytes::from((0..metadata).map(|i| i as u8).collect::<Vec<_>>()),
+        geometry: Some(geometry(n_pieces)),
+        metadata: Some((0..metadata).map(|i| i as u8).collect::<Vec<_>>().into()),
         v2: None,
+        own: Own::All,
+        upload_only: true,
+        private: false,
+        port: None,
     }
 }
 
@@ -41,21 +56,28 @@ impl Story {
     pub(super) fn begin() -> Self {
         let now = epoch();
         Self {
-            connection: Connection::accept(now, Settings::new(US, "Groundswell test")),
+            connection: Connection::accept(now, settings()),
             now,
             heard: Decoder::default(),
             said: Vec::new(),
             read: Vec::new(),
-            interest: None,
+            events: Vec::new(),
             closed: None,
             greeting: Vec::new(),
             take_bytes: true,
+            served: served(10, 40_000),
         }
     }
 
     /// Handshakes done, our first messages heard and forgotten.
     pub(super) fn open(reserved: Reserved) -> Self {
+        Self::open_as(reserved, served(10, 40_000))
+    }
+
+    /// The same, admitted to this.
+    pub(super) fn open_as(reserved: Reserved, served: Served) -> Self {
         let mut story = Self::begin();
+        story.served = served;
         story.hear(
             &Handshake {
                 reserved,
@@ -106,12 +128,16 @@ impl Story {
 
     pub(super) fn drain(&mut self) -> bool {
         let mut any = false;
-        while let Some(output) = self.connection.poll_output(self.now) {
+        loop {
+            any |= self.take();
+            let Some(output) = self.connection.poll_output(self.now) else {
+                return any;
+            };
             any = true;
             assert!(self.closed.is_none(), "nothing follows a close: {output:?}");
             match output {
-                Output::Identify(swarm) if swarm == SWARM => {
-                    self.connection.admit(self.now, served(10, 40_000), None);
+                Output::Identify(swarm) if swarm == SWARM || swarm == V2_SWARM => {
+                    self.connection.admit(self.now, self.served.clone(), None);
                 }
                 Output::Identify(_) => self.connection.refuse(),
                 Output::Send(bytes) => {
@@ -130,21 +156,30 @@ impl Story {
                         self.connection.handle_sent(self.now, sent);
                     }
                 }
-                Output::Read(blocks) => {
-                    let bytes: usize = blocks
-                        .iter()
-                        .map(|block| PIECE_HEADER + block.length() as usize)
-                        .sum();
-                    self.read.extend(blocks.iter().map(|block| block.raw()));
-                    if self.take_bytes {
-                        self.connection.handle_sent(self.now, bytes);
-                    }
-                }
                 Output::FindHashes(range) => self.connection.send_hashes(range, None),
-                Output::Interest(interested) => self.interest = Some(interested),
+                Output::Event(event) => self.events.push(event),
                 Output::Close(reason) => self.closed = Some(reason),
             }
         }
-        any
+    }
+
+    /// Takes the blocks there is room for.
+    fn take(&mut self) -> bool {
+        let mut blocks = Vec::new();
+        let first = self.connection.next_request();
+        self.connection
+            .take_blocks(self.now, usize::MAX, &mut blocks);
+        assert_eq!(first, blocks.first().copied());
+        let length = |block: &Block| PIECE_HEADER + block.length() as usize;
+        self.read.extend(blocks.iter().map(|block| block.raw()));
+        if self.take_bytes {
+            let bytes = blocks.iter().map(length).sum();
+            self.connection.handle_sent(self.now, bytes);
+        }
+        !blocks.is_empty()
+    }
+
+    pub(super) fn command(&mut self, command: Command) {
+        self.connection.handle_command(self.now, command);
     }
 }

@@ -1,0 +1,395 @@
+//! The first copies: what super-seeding (BEP 16) should have been. One machine a torrent that is held whole.
+//!
+//! While the pieces of a torrent are scarce, each peer is shown only what it is to fetch from us and pass on; what
+//! it isn't shown it can't ask for, so the uplink carries no piece twice before every piece has gone out once.
+//!
+//! - It is on by itself while distributed copies are scarce, off when there are plenty, on again when a piece
+//!   turns rare; in each world apart, since TCP and WebRTC peers can't feed each other.
+//! - The rarest piece goes first, a random one of the equally rare; one that has been shown to a peer counts as a copy
+//!   while it is under way, and is shown to another when the peer leaves or nothing comes of it.
+//! - A piece is passed on when *another* peer shows it than the one it was given to. Who passes on gets more.
+//! - As few pieces are under way as keep the uplink full ([`crate::pace`]): so each is there soon, to be passed on.
+//!   An uplink that would idle is never held back: more is shown, a second time if need be.
+//! - Claims cost nothing. Pieces that a peer brought along, or could not have, count a third.
+//! - Where nobody tells what it has, there is nothing to be led by: everything is shown.
+//!
+//! The shell shows pieces to peers one by one ([`Spread::poll_reveal`]), and rejects requests for others. Whom to
+//! choke is the choker's; the order of blocks is the connection's.
+
+mod peer;
+mod side;
+
+#[cfg(test)]
+mod tests;
+
+use crate::random::Random;
+use metainfo::geometry::Geometry;
+use metainfo::ids::PieceIndex;
+use peer::Peer;
+use side::Side;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use wire::bitfield::Bitfield;
+
+/// Peers that can feed each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum World {
+    /// Those that come by TCP and uTP.
+    Native,
+    /// Those that come by WebRTC.
+    Browser,
+}
+
+/// How a world's peers are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Copies are scarce: pieces are shown one by one.
+    Spreading,
+    /// Everybody is shown everything.
+    Plain,
+}
+
+/// What to show a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reveal {
+    /// This piece, by a `have`.
+    Piece(PieceIndex),
+    /// Everything that it hasn't been shown yet. What it has itself may be left out.
+    All,
+}
+
+/// When every piece was shown by some peer for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstCopy {
+    /// How long after the first peer had come.
+    pub after: Duration,
+    /// Payload bytes sent until then, to everybody.
+    pub sent: u64,
+}
+
+/// How often the counters of bytes sent are to be handed in while pieces are under way.
+const TICK: Duration = Duration::from_millis(50);
+/// How often otherwise.
+const SLOW_TICK: Duration = Duration::from_secs(1);
+
+/// Decides what each peer is shown.
+///
+/// Hand in what happens (`handle_*`), then drain [`Self::poll_reveal`], and come again at [`Self::next_timeout`] with
+/// the counters of what has been sent.
+#[derive(Debug)]
+pub struct Spread {
+    geometry: Geometry,
+    random: Random,
+    peers: BTreeMap<u64, Peer>,
+    native: Side,
+    browser: Side,
+    /// When the first peer came.
+    began: Option<Instant>,
+    sent: u64,
+    first_copy: Option<FirstCopy>,
+}
+
+impl Spread {
+    /// A torrent without peers. `seed` makes the random choices.
+    pub fn new(now: Instant, geometry: Geometry, seed: u64) -> Self {
+        Self {
+            geometry,
+            random: Random::new(seed),
+            peers: BTreeMap::new(),
+            native: Side::new(now, geometry.n_pieces()),
+            browser: Side::new(now, geometry.n_pieces()),
+            began: None,
+            sent: 0,
+            first_copy: None,
+        }
+    }
+
+    // What happened.
+
+    /// A peer is about to be admitted. [`Mode::Spreading`]: show it nothing but what [`Self::poll_reveal`] says;
+    /// [`Mode::Plain`]: everything.
+    pub fn handle_join(&mut self, now: Instant, key: u64, world: World) -> Mode {
+        self.handle_leave(now, key);
+        self.began.get_or_insert(now);
+        let side = side_of(&mut self.native, &mut self.browser, world);
+        side.handle_join();
+        let mode = side.mode();
+        let mut peer = Peer::new(now, world, self.geometry.n_pieces());
+        if mode == Mode::Plain {
+            peer.show_all();
+        }
+        self.peers.insert(key, peer);
+        mode
+    }
+
+    /// A peer has gone, and with it what it had.
+    pub fn handle_leave(&mut self, now: Instant, key: u64) {
+        let Some(mut peer) = self.peers.remove(&key) else {
+            return;
+        };
+        let side = side_of(&mut self.native, &mut self.browser, peer.world);
+        for given in peer.given.drain(..) {
+            side.settle(&given);
+        }
+        for piece in self.geometry.pieces().filter(|piece| peer.has.has(*piece)) {
+            side.lose_copy(piece, peer.claimed.has(piece));
+        }
+        side.handle_leave(now);
+    }
+
+    /// So many bytes of payload have been sent to a peer in all. To be told before what the peer shows.
+    pub fn handle_sent(&mut self, _now: Instant, key: u64, total: u64) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        let more = total.saturating_sub(peer.sent);
+        peer.sent += more;
+        self.sent += more;
+        side_of(&mut self.native, &mut self.browser, peer.world).sent += more;
+    }
+
+    /// A peer shows one piece more.
+    pub fn handle_have(&mut self, now: Instant, key: u64, piece: PieceIndex) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        peer.introduced = true;
+        if !peer.has.set(piece) {
+            return;
+        }
+        let side = side_of(&mut self.native, &mut self.browser, peer.world);
+        side.is_heard = true;
+        let length = u64::from(self.geometry.piece_len(piece));
+        let given = peer.take_given(piece);
+        let is_paid = given.as_ref().is_some_and(|given| given.is_sent);
+        let is_ours = is_paid || (peer.shown.has(piece) && peer.can_pay(length));
+        if is_ours && !is_paid {
+            peer.paid += length;
+        }
+        // It has it from us, or from somebody who shows it; anything else is a claim.
+        let is_earned = is_ours || side.is_shown(piece);
+        if !is_earned {
+            peer.claimed.set(piece);
+        }
+        if let Some(given) = given {
+            side.settle(&given);
+            if is_ours && given.counts() {
+                side.handle_delivered(now, &given);
+                peer.handle_delivered(now.saturating_duration_since(given.at));
+            }
+        }
+        if is_earned
+            && !is_ours
+            && let Some(giver) = side.pass_on(piece)
+            && let Some(giver) = self.peers.get_mut(&giver)
+        {
+            giver.unpassed = giver.unpassed.saturating_sub(1);
+            giver.passed_on += length;
+            side.passed_on += length;
+        }
+        side.gain_copy(piece, !is_earned);
+        self.look_for_first_copy(now);
+    }
+
+    /// A peer no longer has a piece (`lt_donthave`).
+    pub fn handle_dont_have(&mut self, _now: Instant, key: u64, piece: PieceIndex) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        if peer.has.unset(piece) {
+            let claimed = peer.claimed.unset(piece);
+            side_of(&mut self.native, &mut self.browser, peer.world).lose_copy(piece, claimed);
+        }
+    }
+
+    /// A peer tells at once what it has (`bitfield`, `have all`, `have none`).
+    pub fn handle_bitfield(&mut self, now: Instant, key: u64, field: &Bitfield) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        peer.introduced = true;
+        let side = side_of(&mut self.native, &mut self.browser, peer.world);
+        for piece in self.geometry.pieces() {
+            if field.has(piece) && peer.has.set(piece) {
+                peer.claimed.set(piece);
+                side.gain_copy(piece, true);
+            }
+        }
+        self.look_for_first_copy(now);
+    }
+
+    /// A peer wants something, or no longer.
+    pub fn handle_interest(&mut self, _now: Instant, key: u64, interested: bool) {
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.introduced |= interested;
+        }
+    }
+
+    /// The choker has decided: who is choked is shown nothing new.
+    pub fn handle_choked(&mut self, _now: Instant, key: u64, choked: bool) {
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.choked = choked;
+        }
+    }
+
+    // What to do.
+
+    /// What to show next, or `None` until something happens or [`Self::next_timeout`] has come.
+    pub fn poll_reveal(&mut self, now: Instant) -> Option<(u64, Reveal)> {
+        for world in [World::Native, World::Browser] {
+            let side = side_of(&mut self.native, &mut self.browser, world);
+            if side.n_peers == 0 {
+                continue;
+            }
+            if side.is_due(now) {
+                let peers = self.peers.iter_mut().map(|(_, peer)| peer);
+                side.handle_timeout(
+                    now,
+                    peers.filter(|peer| peer.world == world),
+                    &self.geometry,
+                );
+            }
+            let found = match side.mode() {
+                Mode::Plain => self.reveal_all(world),
+                Mode::Spreading => self.reveal_piece(now, world),
+            };
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// When to come again.
+    pub fn next_timeout(&self, now: Instant) -> Option<Instant> {
+        let sides = [&self.native, &self.browser];
+        let present = sides.iter().filter(|side| side.n_peers > 0);
+        let waits = present.map(|side| match side.mode() {
+            Mode::Spreading if side.wants_ticks() => TICK,
+            Mode::Spreading | Mode::Plain => SLOW_TICK,
+        });
+        waits.min().map(|wait| now + wait)
+    }
+
+    // What is known.
+
+    /// How a world's peers are served now.
+    pub fn mode(&self, world: World) -> Mode {
+        self.side(world).mode()
+    }
+
+    /// Distributed copies in a world: how many copies there are of the rarest piece, and behind the point which part of
+    /// the pieces has more.
+    pub fn copies(&self, world: World) -> f64 {
+        self.side(world).copies()
+    }
+
+    /// When the first copy was out, once it is.
+    pub fn first_copy(&self) -> Option<FirstCopy> {
+        self.first_copy
+    }
+
+    /// Whether a piece has fewer than two copies in a world: it is to go before others.
+    pub fn is_scarce(&self, world: World, piece: PieceIndex) -> bool {
+        self.side(world).n_copies(piece) < 2
+    }
+
+    /// Whether what a peer takes is held within bounds by what it is shown, so that it needs no slot.
+    pub fn metered(&self, key: u64) -> bool {
+        self.peers.get(&key).is_some_and(|peer| {
+            let spreading = self.side(peer.world).mode() == Mode::Spreading;
+            spreading && peer.is_metered(self.geometry.piece_length().get())
+        })
+    }
+
+    /// Bytes that a peer was given and others then had.
+    pub fn passed_on(&self, key: u64) -> u64 {
+        self.peers.get(&key).map_or(0, |peer| peer.passed_on)
+    }
+
+    /// How many bytes were passed on for each byte sent.
+    pub fn propagation(&self) -> f64 {
+        let passed = self.native.passed_on + self.browser.passed_on;
+        passed as f64 / self.sent.max(1) as f64
+    }
+
+    // Inside.
+
+    fn side(&self, world: World) -> &Side {
+        match world {
+            World::Native => &self.native,
+            World::Browser => &self.browser,
+        }
+    }
+
+    fn look_for_first_copy(&mut self, now: Instant) {
+        let is_out = self.native.has_copy() || self.browser.has_copy();
+        if is_out && self.first_copy.is_none() {
+            let began = self.began.unwrap_or(now);
+            self.first_copy = Some(FirstCopy {
+                after: now.saturating_duration_since(began),
+                sent: self.sent,
+            });
+        }
+    }
+
+    fn reveal_all(&mut self, world: World) -> Option<(u64, Reveal)> {
+        let side = side_of(&mut self.native, &mut self.browser, world);
+        if !side.turned_plain {
+            return None;
+        }
+        let mut hidden = self.peers.iter_mut();
+        let found = hidden.find(|(_, peer)| peer.world == world && !peer.is_shown_all());
+        let Some((key, peer)) = found else {
+            side.turned_plain = false;
+            return None;
+        };
+        for given in peer.given.drain(..) {
+            side.settle(&given);
+        }
+        peer.show_all();
+        Some((*key, Reveal::All))
+    }
+
+    fn reveal_piece(&mut self, now: Instant, world: World) -> Option<(u64, Reveal)> {
+        let side = side_of(&mut self.native, &mut self.browser, world);
+        while side.has_room() {
+            // Whom a piece is given to: who has least to pass on still, by chance among equals.
+            let mut best: Option<((u32, u64), u64)> = None;
+            for (key, peer) in &self.peers {
+                if peer.world == world && peer.may_take(now) {
+                    let rank = (peer.unpassed + peer.n_under_way(), self.random.next());
+                    if best.is_none_or(|(least, _)| rank < least) {
+                        best = Some((rank, *key));
+                    }
+                }
+            }
+            let Some((_, key)) = best else {
+                side.is_starved = true;
+                return None;
+            };
+            let peer = self.peers.get_mut(&key)?;
+            let found = side.rarest(&mut self.random, |piece| {
+                let piece = self.geometry.piece(piece)?;
+                (!peer.has.has(piece) && !peer.shown.has(piece)).then_some(piece)
+            });
+            let Some(piece) = found else {
+                peer.has_seen_all = true;
+                continue;
+            };
+            if side.give(now, piece, key) {
+                peer.unpassed += 1;
+            }
+            peer.give(now, piece);
+            return Some((key, Reveal::Piece(piece)));
+        }
+        None
+    }
+}
+
+fn side_of<'a>(native: &'a mut Side, browser: &'a mut Side, world: World) -> &'a mut Side {
+    match world {
+        World::Native => native,
+        World::Browser => browser,
+    }
+}

@@ -1,0 +1,333 @@
+//! One world of a torrent: how many copies each of its pieces has there, what is under way, and whether that is
+//! spreading or plain seeding.
+
+use super::peer::{Given, Peer};
+use super::{Mode, TICK};
+use crate::pace::Pace;
+use crate::random::Random;
+use crate::rarity::Rarity;
+use metainfo::geometry::Geometry;
+use metainfo::ids::PieceIndex;
+use std::time::{Duration, Instant};
+
+/// With so many copies of every piece there are plenty.
+const PLENTY: u32 = 3;
+/// With fewer of any it is scarce again.
+const SCARCE: u32 = 2;
+/// How many claims weigh as much as one piece that was seen to go over.
+const CLAIMS_A_COPY: u32 = 3;
+/// How many pieces are under way at first, and at least.
+const FIRST_PIECES: usize = 4;
+const LEAST_PIECES: usize = 3;
+const MOST_PIECES: usize = 65_536;
+/// How long a piece is taken to need before one has come over.
+const FIRST_LATENCY: Duration = Duration::from_millis(250);
+/// How long nothing may happen to a piece that was given, beside eight times what pieces need, before it is lost.
+const LOST: Duration = Duration::from_secs(10);
+/// After so many pieces and so long without a word, peers aren't believed to tell what they have.
+const SILENT_PIECES: u32 = 16;
+const SILENT_TIME: Duration = Duration::from_secs(3);
+
+/// With so many there is no choosing.
+const FEW_PEERS: usize = 2;
+
+const NOBODY: u64 = u64::MAX;
+
+#[derive(Debug)]
+pub(super) struct Side {
+    n_pieces: u32,
+    pub(super) n_peers: usize,
+    /// Pieces by copies and by what is under way; empty until the first peer comes, as the lists below.
+    rarity: Rarity,
+    /// How many peers show each piece and have it from us or from one who shows it.
+    shown: Vec<u32>,
+    /// How many merely say so.
+    claimed: Vec<u32>,
+    /// The only one that was given each piece.
+    giver: Vec<u64>,
+    /// How many pieces have fewer than 1, 2 and 3 copies.
+    below: [u32; PLENTY as usize],
+    is_plain: bool,
+    /// Some may not have been shown everything yet.
+    pub(super) turned_plain: bool,
+    /// Somebody has shown a piece that it didn't bring along.
+    pub(super) is_heard: bool,
+    /// Pieces that were sent without a word of it.
+    silent: u32,
+    /// When the first piece was given.
+    began: Option<Instant>,
+    pub(super) sent: u64,
+    pub(super) passed_on: u64,
+    /// Pieces under way.
+    load: usize,
+    /// There was room for more under way, and nobody to take it, since the last look.
+    pub(super) is_starved: bool,
+    pace: Pace,
+    /// How long it takes from showing a piece to seeing it, on the average.
+    latency: Option<Duration>,
+    looked: Instant,
+}
+
+impl Side {
+    pub(super) fn new(now: Instant, n_pieces: u32) -> Self {
+        Self {
+            n_pieces,
+            n_peers: 0,
+            rarity: Rarity::new(0),
+            shown: Vec::new(),
+            claimed: Vec::new(),
+            giver: Vec::new(),
+            below: [n_pieces; PLENTY as usize],
+            is_plain: false,
+            turned_plain: false,
+            is_heard: false,
+            silent: 0,
+            began: None,
+            sent: 0,
+            passed_on: 0,
+            load: 0,
+            is_starved: false,
+            pace: first_pace(now),
+            latency: None,
+            looked: now,
+        }
+    }
+
+    pub(super) fn handle_join(&mut self) {
+        self.n_peers += 1;
+        if self.shown.is_empty() {
+            let n = self.n_pieces as usize;
+            self.rarity = Rarity::new(self.n_pieces);
+            self.shown = vec![0; n];
+            self.claimed = vec![0; n];
+            self.giver = vec![NOBODY; n];
+        }
+    }
+
+    pub(super) fn handle_leave(&mut self, now: Instant) {
+        self.n_peers -= 1;
+        if self.n_peers == 0 {
+            // What was found out was true of those peers.
+            self.pace = first_pace(now);
+            self.latency = None;
+            self.is_heard = false;
+            self.silent = 0;
+            self.began = None;
+            self.is_plain = false;
+        }
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        if self.is_plain {
+            Mode::Plain
+        } else {
+            Mode::Spreading
+        }
+    }
+
+    // Copies.
+
+    pub(super) fn n_copies(&self, piece: PieceIndex) -> u32 {
+        let at = piece.as_usize();
+        match (self.shown.get(at), self.claimed.get(at)) {
+            (Some(shown), Some(claimed)) => shown + claimed / CLAIMS_A_COPY,
+            _ => 0,
+        }
+    }
+
+    /// Whether somebody shows this piece who can have it.
+    pub(super) fn is_shown(&self, piece: PieceIndex) -> bool {
+        self.shown[piece.as_usize()] > 0
+    }
+
+    pub(super) fn has_copy(&self) -> bool {
+        self.n_peers > 0 && self.below[0] == 0
+    }
+
+    pub(super) fn copies(&self) -> f64 {
+        let counts = self.shown.iter().zip(&self.claimed);
+        let copies = counts.map(|(shown, claimed)| shown + claimed / CLAIMS_A_COPY);
+        let Some(least) = copies.clone().min() else {
+            return 0.0;
+        };
+        let more = copies.filter(|copies| *copies > least).count();
+        f64::from(least) + more as f64 / f64::from(self.n_pieces)
+    }
+
+    pub(super) fn gain_copy(&mut self, piece: PieceIndex, is_claim: bool) {
+        let before = self.n_copies(piece);
+        let counts = if is_claim {
+            &mut self.claimed
+        } else {
+            &mut self.shown
+        };
+        counts[piece.as_usize()] += 1;
+        if self.n_copies(piece) > before {
+            self.rarity.increment(piece.get());
+            if let Some(below) = self.below.get_mut(before as usize) {
+                *below -= 1;
+            }
+        }
+        self.decide();
+    }
+
+    pub(super) fn lose_copy(&mut self, piece: PieceIndex, is_claim: bool) {
+        let before = self.n_copies(piece);
+        let counts = if is_claim {
+            &mut self.claimed
+        } else {
+            &mut self.shown
+        };
+        counts[piece.as_usize()] -= 1;
+        let after = self.n_copies(piece);
+        if after < before {
+            self.rarity.decrement(piece.get());
+            if let Some(below) = self.below.get_mut(after as usize) {
+                *below += 1;
+            }
+        }
+        self.decide();
+    }
+
+    fn decide(&mut self) {
+        let below = |copies: u32| self.below[copies as usize - 1];
+        let is_mute = !self.is_heard && self.silent >= SILENT_PIECES;
+        if self.is_plain {
+            self.is_plain = below(SCARCE) == 0 || is_mute;
+        } else if below(PLENTY) == 0 || is_mute {
+            self.is_plain = true;
+            self.turned_plain = true;
+        }
+    }
+
+    // What is under way.
+
+    /// Whether one more may be under way. One or two peers have nobody to wait for: their windows are enough.
+    pub(super) fn has_room(&self) -> bool {
+        self.load < self.pace.limit() || self.n_peers <= FEW_PEERS
+    }
+
+    /// The rarest piece of those that `fits` gives back, a random one of the equally rare.
+    pub(super) fn rarest(
+        &self,
+        random: &mut Random,
+        fits: impl Fn(u32) -> Option<PieceIndex>,
+    ) -> Option<PieceIndex> {
+        self.rarity.buckets().find_map(|bucket| {
+            let (late, early) = bucket.split_at(random.below(bucket.len()));
+            early.iter().chain(late).find_map(|piece| fits(*piece))
+        })
+    }
+
+    /// A piece is shown to a peer. Says whether nobody else has it or is getting it.
+    pub(super) fn give(&mut self, now: Instant, piece: PieceIndex, key: u64) -> bool {
+        self.began.get_or_insert(now);
+        let is_first = self.rarity.count(piece.get()) == 0;
+        if is_first {
+            self.giver[piece.as_usize()] = key;
+        }
+        self.rarity.increment(piece.get());
+        self.load += 1;
+        is_first
+    }
+
+    /// A piece is no longer under way: it has come, or won't.
+    pub(super) fn settle(&mut self, given: &Given) {
+        self.rarity.decrement(given.piece.get());
+        if given.counts() {
+            self.load -= 1;
+        }
+    }
+
+    /// A piece that was under way has come.
+    pub(super) fn handle_delivered(&mut self, now: Instant, given: &Given) {
+        let took = now.saturating_duration_since(given.at);
+        self.latency = Some(self.latency.map_or(took, |mean| (mean * 7 + took) / 8));
+        self.pace.handle_done(1);
+    }
+
+    /// Another shows a piece: gives who had been the only one to get it, the first time.
+    pub(super) fn pass_on(&mut self, piece: PieceIndex) -> Option<u64> {
+        let giver = std::mem::replace(&mut self.giver[piece.as_usize()], NOBODY);
+        (giver != NOBODY).then_some(giver)
+    }
+
+    // Time.
+
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.looked) >= TICK / 2
+    }
+
+    pub(super) fn wants_ticks(&self) -> bool {
+        self.load > 0 || self.below[0] > 0
+    }
+
+    pub(super) fn handle_timeout<'a>(
+        &mut self,
+        now: Instant,
+        peers: impl Iterator<Item = &'a mut Peer>,
+        geometry: &Geometry,
+    ) {
+        self.looked = now;
+        let latency = self.latency.unwrap_or(FIRST_LATENCY);
+        let is_full = !std::mem::take(&mut self.is_starved);
+        for peer in peers {
+            self.look_after(now, latency, peer, geometry);
+        }
+        // Pieces come in bursts: a measurement takes in several.
+        self.pace
+            .handle_timeout(now, is_full, latency.max(2 * TICK));
+        let silent_for = self.began.map(|at| now.saturating_duration_since(at));
+        if silent_for.is_some_and(|time| time >= SILENT_TIME) {
+            self.decide();
+        }
+    }
+
+    fn look_after(
+        &mut self,
+        now: Instant,
+        latency: Duration,
+        peer: &mut Peer,
+        geometry: &Geometry,
+    ) {
+        let since = |at: Instant| now.saturating_duration_since(at);
+        let mut lost = false;
+        for at in 0..peer.given.len() {
+            let sent = peer.sent;
+            let length = u64::from(geometry.piece_len(peer.given[at].piece));
+            let can_pay = peer.can_pay(length);
+            let given = &mut peer.given[at];
+            if sent > given.sent_then {
+                given.sent_then = sent;
+                given.moved = now;
+            }
+            lost |= since(given.moved) > latency * 8 + LOST;
+            if !given.is_sent && can_pay && since(given.at) > latency * 2 + FIRST_LATENCY {
+                // All of it has gone, and the peer doesn't tell: not everybody does.
+                let (counted, took) = (given.counts(), since(given.at));
+                given.is_sent = true;
+                if counted {
+                    self.load -= 1;
+                    self.pace.handle_done(1);
+                    peer.handle_delivered(took);
+                }
+                peer.paid += length;
+                self.silent = self.silent.saturating_add(1);
+            } else if given.counts() && since(given.at) > latency * 4 + Duration::from_secs(1) {
+                given.is_overdue = true;
+                self.load -= 1;
+                peer.window = (peer.window / 2).max(1);
+            }
+        }
+        if lost {
+            let is_lost = |given: &Given| since(given.moved) > latency * 8 + LOST;
+            for given in peer.given.extract_if(.., |given| is_lost(given)) {
+                self.settle(&given);
+            }
+        }
+    }
+}
+
+fn first_pace(now: Instant) -> Pace {
+    Pace::new(now, FIRST_PIECES, LEAST_PIECES, MOST_PIECES)
+}

@@ -1,0 +1,368 @@
+//! The task itself: what comes in, what is decided, what goes out.
+
+use super::disk::Done;
+use super::exchange::{Exchange, Told};
+use super::fetching::{Fetch, Fetching};
+use super::member::Member;
+use super::seeding::Seeding;
+use super::{About, Admission, Input, Joining, Scarce};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use swarm::choker::{Choker, Kind, Policy};
+use tokio::sync::mpsc;
+use wire::connection::{CloseReason, Command, Event};
+use wire::extended::pex::PexFlags;
+
+/// How often turns and lists of peers are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// How many messages are taken up before it is decided on them.
+const BATCH: usize = 256;
+
+/// Runs until the last peer has gone.
+pub(super) async fn run(about: About, inbox: mpsc::Receiver<Input>) {
+    let role = |scarce: &Arc<Scarce>| {
+        let seeding = Seeding::new(about.geometry, about.figures.clone(), scarce.clone());
+        Role::Seed(Box::new(seeding))
+    };
+    // Nothing comes from a disk that isn't written to.
+    let (_never, done) = mpsc::unbounded_channel();
+    Task::new(about.clone(), Kind::Seed, role)
+        .run(inbox, done)
+        .await;
+}
+
+/// Makes ready what runs until nobody wants the torrent any more.
+pub(super) fn fetch(
+    about: About,
+    fetch: Fetch,
+    inbox: mpsc::Receiver<Input>,
+) -> std::io::Result<impl Future<Output = ()>> {
+    let (fetching, done) = Fetching::new(fetch, about.figures.clone())?;
+    let role = |_: &_| Role::Fetch(Box::new(fetching));
+    Ok(Task::new(about, Kind::Fetch, role).run(inbox, done))
+}
+
+/// What we are to the torrent.
+enum Role {
+    /// We hold it whole.
+    Seed(Box<Seeding>),
+    /// We want it.
+    Fetch(Box<Fetching>),
+}
+
+struct Task {
+    about: About,
+    members: HashMap<u64, Member>,
+    choker: Choker,
+    role: Role,
+    exchange: Exchange,
+    scarce: Arc<Scarce>,
+    next_tick: Instant,
+    wake_at: Instant,
+    /// It is served no longer, and nobody is let in.
+    over: bool,
+}
+
+impl Task {
+    fn new(about: About, kind: Kind, role: impl FnOnce(&Arc<Scarce>) -> Role) -> Self {
+        let scarce = Arc::new(Scarce::new(about.geometry.n_pieces()));
+        let now = Instant::now();
+        let policy = Policy {
+            slots: about.slots,
+            ..Policy::default()
+        };
+        Self {
+            members: HashMap::new(),
+            choker: Choker::new(now, kind, policy, rand::random()),
+            role: role(&scarce),
+            exchange: Exchange::default(),
+            scarce,
+            next_tick: now + TICK,
+            wake_at: now + TICK,
+            over: false,
+            about,
+        }
+    }
+
+    async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Input>,
+        mut done: mpsc::UnboundedReceiver<Done>,
+    ) {
+        let timer = tokio::time::sleep_until(self.next_tick.into());
+        tokio::pin!(timer);
+        let (gone, stop) = (self.about.gone.clone(), self.about.stop.clone());
+        loop {
+            tokio::select! {
+                input = inbox.recv() => {
+                    let Some(input) = input else {
+                        return;
+                    };
+                    self.handle(input).await;
+                    // A crowd is decided on at once, not one by one.
+                    for _ in 0..BATCH {
+                        let Ok(input) = inbox.try_recv() else {
+                            break;
+                        };
+                        self.handle(input).await;
+                    }
+                }
+                Some(done) = done.recv() => {
+                    if let Role::Fetch(fetching) = &mut self.role {
+                        fetching.handle_done(done, &mut self.members).await;
+                        if fetching.is_complete() {
+                            self.choker.handle_kind(Kind::Seed);
+                        }
+                    }
+                }
+                () = timer.as_mut() => {
+                    self.wake_at = self.next_tick;
+                    self.wake();
+                }
+                () = gone.cancelled(), if !self.over => self.end(),
+                () = stop.cancelled(), if !self.over => self.end(),
+            }
+            // What comes in between must not put the next look off.
+            self.wake_at = self.wake_at.min(self.decide());
+            if timer.deadline() != self.wake_at.into() {
+                timer.as_mut().reset(self.wake_at.into());
+            }
+        }
+    }
+
+    /// Lets everybody go.
+    fn end(&mut self) {
+        self.over = true;
+        for member in self.members.values() {
+            member.command(Command::Close(CloseReason::Withdrawn));
+        }
+    }
+
+    async fn handle(&mut self, input: Input) {
+        let now = Instant::now();
+        match input {
+            Input::Join {
+                key,
+                joining,
+                commands,
+                sent,
+                answer,
+            } => {
+                let admission = self.join(now, key, joining, Member::new(joining, commands, sent));
+                if let Err(Ok(_)) = answer.send(admission) {
+                    self.leave(key);
+                }
+            }
+            Input::Event { key, event } => self.handle_event(now, key, event).await,
+            Input::Leave { key } => self.leave(key),
+            input => {
+                if let Role::Fetch(fetching) = &mut self.role {
+                    let members = &mut self.members;
+                    match input {
+                        Input::Candidates(addresses) => {
+                            fetching.add_candidates(now, addresses, members)
+                        }
+                        Input::Undialled(address) => fetching.handle_undialled(now, address),
+                        Input::WebSeed { key, runs } => {
+                            fetching.add_web_seed(now, key, runs, members)
+                        }
+                        Input::Join { .. } | Input::Event { .. } | Input::Leave { .. } => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn join(
+        &mut self,
+        now: Instant,
+        key: u64,
+        joining: Joining,
+        mut member: Member,
+    ) -> Result<Admission, CloseReason> {
+        // Two that connect to each other at the same time need one connection. Who comes again the same way has
+        // lost its first one, which we may not know yet.
+        let crossing = |other: &Member| {
+            other.joining.peer_id == joining.peer_id && other.joining.outgoing != joining.outgoing
+        };
+        if self.over {
+            return Err(CloseReason::Withdrawn);
+        }
+        if self.members.values().any(crossing) {
+            return Err(CloseReason::NotNeeded);
+        }
+        let (own, upload_only) = match &mut self.role {
+            Role::Seed(seeding) => (seeding.join(now, key, joining.world), true),
+            Role::Fetch(fetching) => (fetching.join(key, &joining)?, fetching.is_complete()),
+        };
+        if let Role::Seed(seeding) = &self.role {
+            member.is_metered = seeding.is_metered(key);
+        }
+        let is_metered = member.is_metered;
+        self.members.insert(key, member);
+        // What lives on this machine is many, not one that comes again.
+        let ip = joining.remote.ip().to_canonical();
+        let address = Some(ip).filter(|ip| !ip.is_loopback());
+        self.choker.handle_join(now, key, address);
+        self.choker.handle_metered(key, is_metered);
+        Ok(Admission {
+            own,
+            upload_only,
+            scarce: self.scarce.clone(),
+        })
+    }
+
+    async fn handle_event(&mut self, now: Instant, key: u64, event: Event) {
+        if let Some(member) = self.members.get_mut(&key) {
+            let before = member.n_have();
+            member.handle_event(&event, self.about.geometry.n_pieces());
+            match &event {
+                Event::Interested(interested) => {
+                    self.choker.handle_interest(now, key, *interested);
+                }
+                Event::Have(piece) if member.n_have() > before => {
+                    let gained = self.about.geometry.piece_len(*piece);
+                    self.about.figures.gained(gained.into());
+                }
+                Event::Introduced(introduced) => {
+                    let known = member.listens_at().is_some();
+                    member.introduce(introduced);
+                    if introduced.speaks_pex() && !self.about.private && member.exchange.is_none() {
+                        member.exchange = Some(Told::new(now));
+                    }
+                    if let (false, Some(address)) = (known, member.listens_at()) {
+                        self.exchange.came(address, flags(member));
+                    }
+                }
+                _ => {}
+            }
+        }
+        match &mut self.role {
+            Role::Seed(seeding) => {
+                if let Some(member) = self.members.get(&key) {
+                    seeding.handle_event(now, key, member, &event);
+                }
+            }
+            Role::Fetch(fetching) => {
+                fetching
+                    .handle_event(now, key, event, &mut self.members)
+                    .await;
+            }
+        }
+    }
+
+    fn leave(&mut self, key: u64) {
+        if let Some(member) = self.members.remove(&key) {
+            let now = Instant::now();
+            self.choker.handle_leave(now, key);
+            match &mut self.role {
+                Role::Seed(seeding) => seeding.leave(now, key),
+                Role::Fetch(fetching) => fetching.leave(key, &member),
+            }
+            if let Some(address) = member.listens_at() {
+                self.exchange.went(address);
+            }
+        } else if let Role::Fetch(fetching) = &mut self.role {
+            fetching.remove_web_seed(key);
+        }
+    }
+
+    /// Time has passed.
+    fn wake(&mut self) {
+        let now = Instant::now();
+        for (key, member) in &mut self.members {
+            if let Some(sent) = member.news_of_sent() {
+                self.choker.handle_sent(now, *key, sent);
+                if let Role::Seed(seeding) = &mut self.role {
+                    seeding.handle_sent(now, *key, sent);
+                }
+            }
+        }
+        match &mut self.role {
+            Role::Seed(seeding) => {
+                for (key, is_metered) in seeding.metered_news(&mut self.members) {
+                    self.choker.handle_metered(key, is_metered);
+                }
+            }
+            Role::Fetch(_) => {
+                for (key, member) in &self.members {
+                    self.choker.handle_received(now, *key, member.received);
+                }
+            }
+        }
+        if now >= self.next_tick {
+            self.next_tick = now + TICK;
+            self.tick(now);
+        }
+    }
+
+    /// About once a second.
+    fn tick(&mut self, now: Instant) {
+        let gone = self.members.iter().filter(|(_, member)| member.is_gone());
+        let gone: Vec<u64> = gone.map(|(key, _)| *key).collect();
+        for key in gone {
+            self.leave(key);
+        }
+        for member in self.members.values_mut() {
+            let remote = member.joining.remote;
+            let message = member
+                .exchange
+                .as_mut()
+                .and_then(|told| self.exchange.tell(now, told, remote));
+            if let Some(message) = message {
+                member.command(Command::Pex(message));
+            }
+        }
+        match &mut self.role {
+            Role::Seed(seeding) => seeding.report(&self.members),
+            Role::Fetch(fetching) => fetching.tick(now, &mut self.members),
+        }
+        let count =
+            |is: fn(&Member) -> bool| self.members.values().filter(|m| is(m)).count() as u64;
+        self.about.figures.set_swarm(
+            count(|member| member.is_seed),
+            count(|member| member.interested),
+            count(|member| !member.choked),
+        );
+    }
+
+    /// Decides what has come up, and gives the time of the next look.
+    fn decide(&mut self) -> Instant {
+        let now = Instant::now();
+        while let Some(change) = self.choker.poll_change(now) {
+            if let Some(member) = self.members.get_mut(&change.key) {
+                member.choked = change.choke;
+                member.command(Command::Choke(change.choke));
+                if let Role::Seed(seeding) = &mut self.role {
+                    seeding.handle_choked(now, change.key, change.choke);
+                }
+            }
+        }
+        let next = match &mut self.role {
+            Role::Seed(seeding) => {
+                seeding.reveal(now, &self.members);
+                seeding.next_timeout(now)
+            }
+            Role::Fetch(fetching) => {
+                fetching.ask_around(now, &mut self.members);
+                None
+            }
+        };
+        let next = [next, self.choker.next_timeout(now)];
+        next.into_iter()
+            .flatten()
+            .fold(self.next_tick, Instant::min)
+    }
+}
+
+fn flags(member: &Member) -> PexFlags {
+    let mut flags = PexFlags::default();
+    if member.is_seed {
+        flags = flags.with(PexFlags::SEED);
+    }
+    if member.joining.outgoing {
+        flags = flags.with(PexFlags::REACHABLE);
+    }
+    flags
+}
