@@ -14,6 +14,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 TOOLS = os.path.join(ROOT, "target", "bench-tools")
+NICE = 0
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
 
 LIBTORRENT = """
@@ -152,14 +153,14 @@ def wait_until(ready, process, what, patience=120):
 def launch(command, core, work, name, **more):
     log = open(os.path.join(work, f"{name}.log"), "ab")
     # Ours is asked for its ready line; what else there is goes to the log.
-    return subprocess.Popen(["taskset", "-c", str(core), *command], stdin=subprocess.DEVNULL, stderr=log,
-                            **{"stdout": log, **more})
+    command = ["nice", "-n", str(NICE), "taskset", "-c", str(core), *command]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, **{"stdout": log, **more})
 
 
 def first_json(process):
     line = process.stdout.readline()
     if not line:
-        raise Missing(f"{process.args[3]} ended with {process.wait()} before it was ready")
+        raise Missing(f"{process.args[6]} ended with {process.wait()} before it was ready")
     return json.loads(line)
 
 

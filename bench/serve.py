@@ -4,7 +4,7 @@
 One seed on core 0, the load generator (bench/load) on core 1, over loopback; one file of random bytes in the page cache,
 pieces of 1 MiB. The seeds take turns, A B C, A B C …, each started anew in each round. Processor time and memory come
 from /proc, over all threads, within the measured window. A cell during which something else used the machine is
-measured again, three times at most; what stays noisy is counted and named.
+measured again, up to --tries times; what stays noisy is counted and named.
 
     cargo build --release -p seeder -p load
     bench/serve.py                          # all seeds, 5 rounds, 1 / 8 / 64 / 512 connections; then the cold file and the idle peers
@@ -32,8 +32,8 @@ QUIET_CORES = 0.15
 
 
 def load(arguments, *words):
-    command = ["taskset", "-c", str(LOAD_CORE), os.path.join(seeds.TARGET, "release", "load"), *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    command = ["nice", "-n", str(arguments.nice), "taskset", "-c", str(LOAD_CORE), os.path.join(seeds.TARGET, "release", "load"), *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if done.returncode:
         sys.exit(f"the load generator fails: {done.stderr}")
     return json.loads(done.stdout)
@@ -59,9 +59,9 @@ def quiet(cell):
     return cell["other_cpu_s"] / cell["seconds"] < QUIET_CORES
 
 
-def measured(measure):
+def measured(arguments, measure):
     """One cell; again while something else runs."""
-    for _ in range(3):
+    for _ in range(arguments.tries):
         cell = measure()
         if quiet(cell):
             break
@@ -96,7 +96,7 @@ def run_load(arguments, names, file, torrent, work):
                 continue
             try:
                 for connections in arguments.connections:
-                    cell = measured(lambda: throughput(arguments, seed, file, torrent[0], connections))
+                    cell = measured(arguments, lambda: throughput(arguments, seed, file, torrent[0], connections))
                     cells[name][connections].append(cell)
                     group = next(iter(cell["groups"].values()))
                     print(f"round {turn + 1} {name} {connections}: {cell['cpu_s_per_gb']:.3f} s/GB, {cell['mb_per_s']:.0f} MB/s, "
@@ -212,7 +212,7 @@ def run_idle(arguments, names, file, torrent, work):
             print(f"LEFT OUT: {name}: {missing}", file=sys.stderr)
             continue
         try:
-            cell = load(arguments, "idle", address(seed), torrent[0], "-c", arguments.idle, "--patience", 30, "--seconds", 5, *watched(seed))
+            cell = load(arguments, "idle", address(seed), torrent[0], "-c", arguments.idle, "--patience", 15, "--newcomers", 10, "--seconds", 5, *watched(seed))
         finally:
             seed.stop()
         ms = ["-" if cell["first_block_ms"][q] is None else f"{cell['first_block_ms'][q]:.2f}" for q in ("p50", "max")]
@@ -239,6 +239,8 @@ def main():
     parser.add_argument("--mib", type=int, default=1024, help="size of the file")
     parser.add_argument("--idle", type=int, default=10_000, help="idle peers")
     parser.add_argument("--only", choices=["load", "cold", "idle"], help="one of the three parts")
+    parser.add_argument("--tries", type=int, default=3, help="for a cell that something else disturbs")
+    parser.add_argument("--nice", type=int, default=0, help="of seed and generator; -20 where something else runs")
     parser.add_argument("--data", help="keep the files here; default: a temporary folder")
     parser.add_argument("--build-rqbit", action="store_true", help="build rqbit, once (minutes)")
     parser.add_argument("--cells", help="write every cell to this file as JSON")
@@ -251,6 +253,7 @@ def main():
         sys.exit("no load generator: cargo build --release -p seeder -p load")
     if (os.cpu_count() or 1) < 2:
         sys.exit("two cores are needed: one for the seed, one for the generator")
+    seeds.NICE = arguments.nice
     # Ten thousand peers are ten thousand descriptors; what is started here inherits it.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

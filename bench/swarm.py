@@ -4,7 +4,8 @@ copies get out. Seeds take turns; Markdown on stdout.
 
 Links are those of bench/load's `netsw`: 16 Mbit/s up, 64 down, 10 ms one way, queues of 60 ms that drop what is more; no
 tracker, all peers are told to each other at the start. Rates and copies are counted at the links. The bound for the
-last leecher is Kumar and Ross's, max(F/u_s, F/d, N·F/(u_s + Σu)), on payload: headers are 4.5 % on top.
+last leecher is Kumar and Ross's, max(F/u_s, F/d, N·F/(u_s + Σu)), on payload: headers are 4.5 % on top. Payload copies
+are what leechers had from the seed; ours don't tell, so for them it is what the seed's TCP carried, 0.5 % more.
 
     cargo build --release -p seeder -p load
     bench/swarm.py                             # 64 MiB, 16 leechers of libtorrent; ours, libtorrent, its super-seeding; 3 rounds
@@ -162,7 +163,7 @@ def run(arguments, kind, torrent, pieces, data, work):
         began = time.monotonic()
         for go in starters:
             go()
-        have, ends, from_seed, wasted, links = set(), {}, {}, {}, []
+        have, ends, from_seed, wasted, links, trace = set(), {}, {}, {}, [], []
         first_copy = None
         bound = bound_of(arguments)
         end = began + 6 * bound + 10
@@ -170,7 +171,10 @@ def run(arguments, kind, torrent, pieces, data, work):
             who, line = swarm.next_line(end, f"{len(leechers) - len(ends)} leechers of {len(leechers)} aren't done after six times the bound; {len(have)} of {pieces} pieces are out")
             if "links" in line:
                 links = line["links"]
-            have.update(line.get("pieces", []))
+                if arguments.trace:
+                    trace.append((time.monotonic() - began, links[0]["up"]))
+            if isinstance(line.get("pieces"), list):
+                have.update(line["pieces"])
             for key, into in (("from_seed", from_seed), ("wasted", wasted)):
                 if key in line:
                     into[who] = line[key]
@@ -180,7 +184,10 @@ def run(arguments, kind, torrent, pieces, data, work):
                 have = set(range(pieces)) if have else have
             if first_copy is None and len(have) == pieces:
                 at = line.get("t", line.get("done"))
-                first_copy = {"s": (at if isinstance(at, float) else time.monotonic()) - began, "links": links, "payload": sum(from_seed.values())}
+                counted = links[0]["up_payload"] if links else 0
+                first_copy = {"s": (at if isinstance(at, float) else time.monotonic()) - began, "links": links, "payload": sum(from_seed.values()) or counted}
+        for (before, sent), (after, more) in zip(trace[::10], trace[10::10]):
+            print(f"{after:6.1f} s  {(more - sent) * 8 / (after - before) / 1e6:5.1f} Mbit/s up from the seed", file=sys.stderr)
         size = arguments.mib << 20
         copy = first_copy or {"s": min(ends.values()), "links": links, "payload": 0}
         return {
@@ -189,7 +196,7 @@ def run(arguments, kind, torrent, pieces, data, work):
             "first_copy_payload": copy["payload"] / size,
             "first_copy_ip": copy["links"][0]["up"] / size if copy["links"] else 0,
             "copies_ip": links[0]["up"] / size, "copies_tcp": links[0]["up_payload"] / size,
-            "copies_payload": sum(from_seed.values()) / size,
+            "copies_payload": (sum(from_seed.values()) or links[0]["up_payload"]) / size,
             "first_s": min(ends.values()), "median_s": statistics.median(ends.values()), "last_s": max(ends.values()),
             "ratio": max(ends.values()) / bound, "wasted_mib": sum(wasted.values()) / 2**20,
             "dropped": sum(link["dropped"] for link in links),
@@ -238,6 +245,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="16 MiB, 8 leechers, one round")
     parser.add_argument("--seeder", default=os.path.join(seeds.TARGET, "release", "seeder"), help="our program")
     parser.add_argument("--seeder-flag", action="append", default=[], help="a further flag for our seed, as --seeder-flag=--x")
+    parser.add_argument("--trace", action="store_true", help="print what the seed sends, second by second")
     parser.add_argument("--keep", help="keep logs in this folder")
     arguments = parser.parse_args()
     if arguments.quick:

@@ -1,14 +1,16 @@
-//! The extension handshake (BEP 10) and metadata exchange (BEP 9).
+//! The extension handshake (BEP 10), metadata exchange (BEP 9) and peer exchange (BEP 11).
 
 use bytes::Bytes;
 use wire::extended::ExtendedHandshake;
 use wire::extended::metadata::{METADATA_PIECE, MetadataMessage, n_pieces, piece_range};
+use wire::extended::pex::{MAX_PEERS, PexMessage};
 
 /// The longest client name that is kept, in bytes as they came.
 const MAX_CLIENT: usize = 64;
 
 /// An extension handshake is bounded in what it makes us keep, and means the same when written again.
 pub fn extended(data: &[u8]) {
+    pex(data);
     let Ok(read) = ExtendedHandshake::decode(data) else {
         return;
     };
@@ -19,6 +21,21 @@ pub fn extended(data: &[u8]) {
     assert!(client.len() <= MAX_CLIENT, "a name of {}", client.len());
     let again = ExtendedHandshake::decode(&read.encode()).expect("what we write can be read");
     assert_eq!(again, read);
+}
+
+/// A list of peers is bounded, leads somewhere, and means the same when written again.
+fn pex(data: &[u8]) {
+    let Ok((read, _)) = PexMessage::decode(data) else {
+        return;
+    };
+    assert!(read.added.len() <= MAX_PEERS && read.dropped.len() <= MAX_PEERS);
+    let addresses = read.added.iter().map(|peer| &peer.address);
+    assert!(
+        addresses
+            .chain(&read.dropped)
+            .all(|address| address.port() != 0)
+    );
+    assert_eq!(PexMessage::decode(&read.encode()), Ok((read, 0)));
 }
 
 /// A metadata message means the same when written again, and its pieces lie inside the metadata.

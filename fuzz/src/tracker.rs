@@ -6,14 +6,17 @@ use metainfo::bencode::{Limits, Value, decode};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+use wire::tracker::http::asking::{BadReply, MAX_PEERS, parse_reply};
 use wire::tracker::http::{
     MAX_QUERY, MAX_SCRAPE, PeerForm, encode_failure, encode_reply, encode_scrape, parse_announce,
     parse_scrape,
 };
+use wire::tracker::udp;
 use wire::tracker::{Announce, AnnounceReply, Event, SwarmCounts, TrackerPeer};
 
 /// Reads the input as a query, writes what was understood anew, and answers.
 pub fn tracker(data: &[u8]) {
+    asking(data);
     match parse_announce(data) {
         Ok((announce, form)) => {
             assert!(data.len() <= MAX_QUERY);
@@ -47,6 +50,22 @@ pub fn tracker(data: &[u8]) {
             assert!(swarms.iter().all(|swarm| files.contains_key(&swarm.0[..])));
         }
         Err(reason) => check_failure(&reason.to_string()),
+    }
+}
+
+/// What a tracker answers, over HTTP and UDP, is bounded and leads somewhere.
+fn asking(data: &[u8]) {
+    let replies = [
+        parse_reply(data).ok(),
+        udp::parse_announce(data, 0, false).and_then(Result::ok),
+        udp::parse_announce(data, 0, true).and_then(Result::ok),
+    ];
+    for reply in replies.into_iter().flatten() {
+        assert!(reply.peers.len() <= MAX_PEERS);
+        assert!(reply.peers.iter().all(|peer| peer.addr.port() != 0));
+    }
+    if let Some(Err(BadReply::Failure(text))) = udp::parse_connect(data, 0) {
+        assert!(!text.chars().any(char::is_control));
     }
 }
 

@@ -36,6 +36,7 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 fn on_all_cores(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    take_descriptors();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -46,6 +47,21 @@ fn on_all_cores(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Resul
             runtime.shutdown_background();
             outcome
         })
+}
+
+/// Takes as many descriptors as the system allows: each connection needs one, and most systems begin with few.
+fn take_descriptors() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let wanted = Rlimit {
+            current: maximum,
+            maximum,
+        };
+        // What is refused here shows as failed accepts, which are counted.
+        let _ = setrlimit(Resource::Nofile, wanted);
+    }
 }
 
 fn end(outcome: anyhow::Result<()>) -> ExitCode {
@@ -79,6 +95,8 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let ready = Ready {
         http: bound.http_url(),
         peers: bound.peer_addrs(),
+        dht: bound.dht_addr(),
+        control: bound.control(),
         report: args.report.clone(),
     };
     let shutdown = CancellationToken::new();
@@ -135,6 +153,8 @@ fn on_signal(shutdown: CancellationToken) -> Result<impl Future<Output = ()>, Se
 struct Ready {
     http: String,
     peers: Vec<SocketAddr>,
+    dht: Option<SocketAddr>,
+    control: Vec<String>,
     report: ReportFlags,
 }
 
@@ -151,6 +171,7 @@ impl Ready {
             let peers: Vec<String> = self.peers.iter().map(SocketAddr::to_string).collect();
             let line = serde_json::json!({
                 "event": "ready", "http": self.http, "peer": peers, "torrents": torrents,
+                "dht": self.dht, "control": self.control,
             });
             let mut out = io::stdout().lock();
             // Whoever closed our output doesn't want to know.

@@ -47,6 +47,8 @@ pub struct ServeConfig {
     pub peer_port: u16,
     /// Whether peers are taken over uTP as well (BEP 29).
     pub utp: bool,
+    /// Whether peers are shown pieces one by one while copies are scarce.
+    pub spread: bool,
     /// Whether encrypted connections are taken, and others.
     pub encryption: Policy,
     /// Our addresses as the world sees them. Where there are none, the tracker tells an asker the address
@@ -95,6 +97,7 @@ impl ServeConfig {
             bind: None,
             peer_port: PEER_PORT,
             utp: true,
+            spread: true,
             encryption: Policy::default(),
             external_addresses: Vec::new(),
             trusted_proxies: Vec::new(),
@@ -224,6 +227,7 @@ pub struct FileConfig {
     bind: Option<IpAddr>,
     peer_port: Option<u16>,
     utp: Option<bool>,
+    spread: Option<bool>,
     encryption: Option<Encryption>,
     #[serde(default)]
     external_addresses: Vec<IpAddr>,
@@ -268,6 +272,7 @@ impl FileConfig {
         config.http = self.http.unwrap_or(config.http);
         config.peer_port = self.peer_port.unwrap_or(config.peer_port);
         config.utp = self.utp.unwrap_or(config.utp);
+        config.spread = self.spread.unwrap_or(config.spread);
         if let Some(encryption) = self.encryption {
             config.encryption = encryption.into();
         }
@@ -359,11 +364,19 @@ mod tests {
         assert!(config.schedule.0.len() == 1 && config.volume.is_some());
         limited.upload_limit = Some(Limit::Unlimited);
         let config = limited.apply(base.clone()).unwrap().uplink;
-        assert_eq!((config.limits.total, config.limits.per_asker), (None, Some(50_000)));
+        assert_eq!(
+            (config.limits.total, config.limits.per_asker),
+            (None, Some(50_000))
+        );
         std::fs::write(&path, "upload_limit_per_release = \"5Mb/s\"\n").unwrap();
-        let error = flags(Some(path.clone())).apply(base.clone()).unwrap_err().to_string();
+        let error = flags(Some(path.clone()))
+            .apply(base.clone())
+            .unwrap_err()
+            .to_string();
         assert!(
-            ["seeder.toml", "upload_limit_per_release", "5Mbit/s"].iter().all(|word| error.contains(word)),
+            ["seeder.toml", "upload_limit_per_release", "5Mbit/s"]
+                .iter()
+                .all(|word| error.contains(word)),
             "{error}"
         );
 

@@ -93,7 +93,10 @@ impl Discovery {
             if config.utp {
                 mapped.push(mapping::Port::udp(peer_port));
             }
-            mapped.extend(dht.as_ref().map(|dht| mapping::Port::udp(dht.address().port())));
+            mapped.extend(
+                dht.as_ref()
+                    .map(|dht| mapping::Port::udp(dht.address().port())),
+            );
         }
         Ok(Self {
             dht,

@@ -2,17 +2,17 @@
 //! meanwhile; afterwards too where that is wanted. The same listeners and connections as `serve`; what is asked of
 //! whom is decided in [`crate::torrent`].
 //!
-//! The way: the torrent is read, or a magnet link's metadata asked for ([`metadata`]); what a killed run left is
-//! looked through (`store::Incoming`); peers are found ([`trackers`]) and web seeds started ([`web`]); at the end
+//! The way: the torrent is read, or a magnet link's metadata asked for (`metadata`); what a killed run left is
+//! looked through (`store::Incoming`); peers are looked for ([`crate::discover`]) and web seeds started (`web`); at the end
 //! everything is put in its place by one rename.
 
 mod metadata;
 mod report;
-mod trackers;
 mod web;
 
 use crate::args::FetchArgs;
 use crate::config::{ServeConfig, Source};
+use crate::discover::{self, Seek, Seeking};
 use crate::error::ServeError;
 use crate::library::Served;
 use crate::peer;
@@ -25,7 +25,7 @@ use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use store::{Incoming, IncomingError, PassError};
 use tokio::sync::{mpsc, watch};
@@ -39,6 +39,10 @@ const MOST_TORRENT: u64 = 32 << 20;
 const MOST_WEB_SEEDS: usize = 8;
 /// How many peers are asked for metadata at once.
 const MOST_ASKED: usize = 8;
+/// How many peers are remembered while metadata is asked for.
+const MOST_KNOWN: usize = 1000;
+/// How many found peers wait to be taken up.
+const FOUND: usize = 256;
 /// How long until a peer is asked for metadata again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -97,7 +101,12 @@ pub async fn run(args: &FetchArgs, shutdown: CancellationToken) -> Result<(), Fe
     // Beside a seeder on this machine; who names ports gets them.
     config.http = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
     config.peer_port = 0;
-    let bound = Bound::bind(args.flags.apply(config)?).await?;
+    let mut config = args.flags.apply(config)?;
+    if args.flags.http.is_none() {
+        // The address for peers isn't meant for it.
+        config.http.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    let bound = Bound::bind(config).await?;
     let shared = bound.shared();
     let mut report = Report::new(args, &bound.peer_addrs());
     let stop = shutdown.child_token();
@@ -145,8 +154,42 @@ impl Wanted {
 #[derive(Default)]
 struct Sources {
     peers: Vec<SocketAddr>,
-    trackers: Vec<String>,
     web_seeds: Vec<String>,
+    /// Begun already for the metadata of a magnet link.
+    search: Option<Search>,
+}
+
+/// A search for peers that goes on.
+struct Search {
+    progress: Arc<discover::Progress>,
+    found: mpsc::Receiver<SocketAddr>,
+    _seeking: Seeking,
+}
+
+impl Search {
+    fn begin(
+        shared: &Shared,
+        swarms: Vec<SwarmHash>,
+        private: bool,
+        trackers: Vec<Vec<String>>,
+        nodes: Vec<(String, u16)>,
+    ) -> Self {
+        let progress: Arc<discover::Progress> = Arc::default();
+        let (told, found) = mpsc::channel(FOUND);
+        let seek = Seek {
+            swarms,
+            private,
+            trackers,
+            nodes,
+            progress: progress.clone(),
+            found: told,
+        };
+        Self {
+            _seeking: shared.discovery.seek(seek, &shared.tasks),
+            progress,
+            found,
+        }
+    }
 }
 
 /// Fetches. The torrent's task, where it has got one, lives as long as what this gives.
@@ -155,7 +198,7 @@ async fn fetch(
     wanted: Wanted,
     shared: &Arc<Shared>,
     report: &mut Report,
-) -> Result<Option<Fetcher>, FetchError> {
+) -> Result<Option<(Fetcher, Search)>, FetchError> {
     let mut sources = Sources::default();
     for peer in &args.peers {
         let found = tokio::net::lookup_host(peer).await;
@@ -166,9 +209,6 @@ async fn fetch(
         Wanted::File(path) => read_torrent(path)?,
         Wanted::Magnet(magnet) => from_magnet(shared, *magnet, &mut sources).await?,
     };
-    sources
-        .trackers
-        .extend(torrent.announce.iter().flatten().cloned());
     sources.web_seeds.extend(torrent.web_seeds.iter().cloned());
     let (out, name) = (args.out.clone(), torrent.info.name().to_owned());
     report.begin(&torrent);
@@ -214,8 +254,12 @@ async fn fetch(
         web::start(url, info.clone(), member).map_err(FetchError::Thread)?;
     }
     fetcher.add_candidates(sources.peers).await;
-    let asker = asker(shared, served.info.swarm_hashes().first().copied());
-    let (_asking, mut found) = trackers::ask(asker, sources.trackers);
+    let private = served.info.private();
+    // A private torrent is looked for at its trackers alone, and in a link nothing says that it is one.
+    let mut search = sources.search.filter(|_| !private).unwrap_or_else(|| {
+        let swarms = served.info.swarm_hashes();
+        Search::begin(shared, swarms, private, torrent.announce, torrent.nodes)
+    });
     loop {
         tokio::select! {
             changed = come.changed() => {
@@ -224,6 +268,10 @@ async fn fetch(
                     report.piece(piece);
                 }
                 report.progress(&progress);
+                search.progress.left.store(progress.of - progress.bytes, Ordering::Relaxed);
+                search.progress.downloaded.store(progress.received, Ordering::Relaxed);
+                let sent = served.figures.read().sent;
+                search.progress.uploaded.store(sent, Ordering::Relaxed);
                 match progress.state {
                     State::Whole => break,
                     State::Failed(why) => return Err(FetchError::Failed(why)),
@@ -231,11 +279,17 @@ async fn fetch(
                     State::Fetching => {}
                 }
             }
-            Some(peers) = found.recv() => fetcher.add_candidates(peers).await,
+            Some(peer) = search.found.recv() => {
+                let mut peers = vec![peer];
+                while let Ok(peer) = search.found.try_recv() {
+                    peers.push(peer);
+                }
+                fetcher.add_candidates(peers).await;
+            }
         }
     }
     report.done(&target, &come.borrow().clone());
-    Ok(Some(fetcher))
+    Ok(Some((fetcher, search)))
 }
 
 /// Starts the torrent's task.
@@ -266,14 +320,6 @@ fn start(
     started.map_err(FetchError::Thread)
 }
 
-fn asker(shared: &Shared, swarm: Option<SwarmHash>) -> trackers::Asker {
-    trackers::Asker {
-        swarm: swarm.unwrap_or(SwarmHash([0; 20])),
-        peer_id: shared.settings.peer_id,
-        port: shared.peer_addrs.first().map_or(0, SocketAddr::port),
-    }
-}
-
 fn read_torrent(path: PathBuf) -> Result<Torrent, FetchError> {
     match std::fs::read(&path) {
         Ok(bytes) => Torrent::parse(&bytes).map_err(|source| FetchError::Torrent { path, source }),
@@ -288,7 +334,7 @@ async fn already_there(
     torrent: Torrent,
     target: PathBuf,
     report: &mut Report,
-) -> Result<Option<Fetcher>, FetchError> {
+) -> Result<Option<(Fetcher, Search)>, FetchError> {
     let (out, checking) = (args.out.clone(), torrent.clone());
     let verdict =
         blocking(move || store::verify(&checking.info, &out, 0, &Default::default())).await?;
@@ -309,7 +355,6 @@ async fn from_magnet(
     magnet: Magnet,
     sources: &mut Sources,
 ) -> Result<Torrent, FetchError> {
-    sources.trackers.clone_from(&magnet.trackers);
     sources.web_seeds.clone_from(&magnet.web_seeds);
     for peer in &magnet.peers {
         match tokio::net::lookup_host(peer).await {
@@ -330,12 +375,25 @@ async fn from_magnet(
             Err(why) => tracing::info!("{url}: {why}"),
         }
     }
-    let asker = asker(shared, metadata::swarm_of(&magnet));
-    let (_asking, mut found) = trackers::ask(asker, sources.trackers.clone());
-    if sources.peers.is_empty() && sources.trackers.is_empty() {
+    let nowhere = sources.peers.is_empty() && magnet.trackers.is_empty();
+    if nowhere && shared.discovery.dht_address().is_none() {
         let why = "the magnet link names no peers and no trackers; name a peer with --peer";
         return Err(FetchError::Failed(why.into()));
     }
+    let v2 = magnet.info_hash_v2.map(|hash| hash.truncated());
+    let swarms = magnet
+        .info_hash_v1
+        .map(SwarmHash::from)
+        .into_iter()
+        .chain(v2);
+    let trackers = magnet.trackers.iter().map(|tracker| vec![tracker.clone()]);
+    let mut search = Search::begin(
+        shared,
+        swarms.collect(),
+        false,
+        trackers.collect(),
+        Vec::new(),
+    );
     let (mut asked, mut resting) = (JoinSet::new(), JoinSet::new());
     let mut waiting: Vec<SocketAddr> = sources.peers.clone();
     let mut known: HashSet<SocketAddr> = waiting.iter().copied().collect();
@@ -347,12 +405,15 @@ async fn from_magnet(
             asked.spawn(async move { (peer, metadata::from_peer(settings, &magnet, peer).await) });
         }
         tokio::select! {
-            Some(peers) = found.recv() => {
-                waiting.extend(peers.into_iter().filter(|peer| known.insert(*peer)));
+            Some(peer) = search.found.recv() => {
+                if known.len() < MOST_KNOWN && known.insert(peer) {
+                    waiting.push(peer);
+                }
             }
             Some(Ok((peer, outcome))) = asked.join_next() => match outcome {
                 Ok(torrent) => {
                     sources.peers.extend(known);
+                    sources.search = Some(search);
                     return Ok(torrent);
                 }
                 Err(error) => {

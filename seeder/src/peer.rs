@@ -1,6 +1,6 @@
 //! One task a peer connection: it waits for the socket, the torrent's task or the clock, tells the [`Connection`] and
-//! carries out what that says. On its own it only sends the blocks that were asked for. [`line`] moves the bytes,
-//! [`outgoing`] the blocks. No buffer is held while nothing moves.
+//! carries out what that says. On its own it only sends the blocks that were asked for. `line` moves the bytes,
+//! `outgoing` the blocks. No buffer is held while nothing moves.
 
 mod backlog;
 mod dial;
@@ -38,7 +38,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub async fn serve<S: Stream>(shared: Arc<Shared>, stream: S, remote: SocketAddr, _pass: Pass) {
     let connection = Connection::accept(Instant::now(), shared.settings);
     let line = Line::accept(stream, shared.config.encryption);
-    Peer::new(&shared, line, remote, connection).live().await;
+    let mut peer = Peer::new(&shared, line, remote, connection);
+    peer.live().await;
 }
 
 /// One peer, as its task sees it.
@@ -93,7 +94,7 @@ impl<'a, S: Stream> Peer<'a, S> {
     }
 
     /// Runs to the end of the connection. Says whether it came to be about a torrent.
-    async fn live(mut self) -> bool {
+    async fn live(&mut self) -> bool {
         let metrics = &self.shared.metrics;
         let _gauge = metrics.peers_now.hold();
         let outcome = self.run().await;
@@ -255,5 +256,28 @@ impl<'a, S: Stream> Peer<'a, S> {
             let _ = tokio::time::timeout(FAREWELL, last).await;
         }
         reason
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpStream;
+
+    fn size_of_task<F>(_: impl Fn(Arc<Shared>, TcpStream, SocketAddr, Pass) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Ten thousand idle peers have such a task each, and what it points at.
+    #[test]
+    fn an_idle_peers_task_is_small() {
+        let sizes = (
+            size_of_task(serve::<TcpStream>),
+            size_of::<Peer<'_, TcpStream>>(),
+            size_of::<Connection>(),
+            size_of::<connection::Command>(),
+            size_of::<connection::Event>(),
+        );
+        assert!(sizes.0 <= 3072, "{sizes:?}");
     }
 }

@@ -200,7 +200,9 @@ impl Bound {
         };
         let metrics: Arc<Metrics> = Arc::default();
         let peer_addrs = net::local_addrs(&peers);
-        let peer_port = peer_addrs.first().map_or(config.peer_port, SocketAddr::port);
+        let peer_port = peer_addrs
+            .first()
+            .map_or(config.peer_port, SocketAddr::port);
         let discovery = Discovery::bind(&config, peer_port, settings.peer_id, &metrics)?;
         let shared = Shared {
             discovery,
@@ -269,6 +271,11 @@ impl Bound {
     /// What all its tasks share.
     pub(crate) fn shared(&self) -> Arc<Shared> {
         self.shared.clone()
+    }
+
+    /// Where its node of the DHT listens, if it has one.
+    pub fn dht_addr(&self) -> Option<SocketAddr> {
+        self.shared.discovery.dht_address()
     }
 
     /// Becomes `Some` once everything is served, and changes with what is.

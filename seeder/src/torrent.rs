@@ -17,10 +17,11 @@ mod task;
 use crate::library::Served;
 use crate::library::figures::TorrentFigures;
 use crate::serve::Shared;
+use crate::uplink::Uplink;
 use bytes::Bytes;
 pub use fetching::{Fetch, Progress, Runs, State};
 use metainfo::geometry::Block;
-use metainfo::{Geometry, PeerId, PieceIndex};
+use metainfo::{Geometry, PeerId, PieceIndex, SwarmHash};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,16 +35,22 @@ use wire::connection::{CloseReason, Command, Event, Own};
 const INBOX: usize = 256;
 
 /// What the task needs to know of its torrent.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct About {
     /// How its bytes fall into pieces.
     pub geometry: Geometry,
+    /// The first of its hashes.
+    pub swarm: SwarmHash,
     /// No peers are exchanged (BEP 27).
     pub private: bool,
     /// How many peers are served at once.
     pub slots: usize,
+    /// Whether pieces are shown one by one while copies are scarce.
+    pub spread: bool,
     /// What is known of its swarm.
     pub figures: Arc<TorrentFigures>,
+    /// What the uplink is shared out by, and the torrent's name there.
+    pub uplink: Option<(Arc<Uplink>, String)>,
     /// Cancelled when it is served no longer: its peers are let go then.
     pub gone: CancellationToken,
     /// Cancelled when the seeder stops.
@@ -55,9 +62,12 @@ impl About {
     pub fn of(shared: &Shared, torrent: &Served) -> Self {
         Self {
             geometry: torrent.info.geometry(),
+            swarm: (torrent.info.swarm_hashes().first().copied()).unwrap_or(SwarmHash([0; 20])),
             private: torrent.info.private(),
             slots: shared.config.limits.upload_slots,
+            spread: shared.config.spread,
             figures: torrent.figures.clone(),
+            uplink: Some((shared.uplink.clone(), torrent.id.clone())),
             gone: torrent.gone.clone(),
             stop: shared.stop.clone(),
         }

@@ -1,7 +1,7 @@
 """libtorrent for the tests: fetches, makes and shows torrents, and says what happened as one JSON line.
 
-Runs under any libtorrent from 2.0.8 on. A fetch uses only what its torrent or magnet link names: no DHT, no local
-discovery, no peer exchange, no port mapping. Called by tests/src/clients/libtorrent.rs.
+Runs under any libtorrent from 2.0.8 on. A fetch uses only what its torrent or magnet link names: no local discovery,
+no peer exchange, no port mapping, and no DHT but the one that --dht-router leads to. Called by tests/src/clients/libtorrent.rs.
 """
 
 import argparse
@@ -30,6 +30,19 @@ WAYS = {
 }
 
 
+# A DHT whose nodes are all on this machine, entered by one node alone.
+def dht_of(router):
+    return {
+        "enable_dht": True,
+        "dht_bootstrap_nodes": router,
+        "dht_restrict_routing_ips": False,
+        "dht_restrict_search_ips": False,
+        "dht_ignore_dark_internet": False,
+        "dht_enforce_node_id": False,
+        "dht_prefer_verified_node_ids": False,
+    }
+
+
 def fetch(args):
     session = lt.session(
         {
@@ -51,6 +64,7 @@ def fetch(args):
             "tick_interval": 50,
             "peer_connect_timeout": 5,
             **WAYS[args.way],
+            **(dht_of(args.dht_router) if args.dht_router else {}),
         }
     )
     if args.source.startswith("magnet:"):
@@ -68,8 +82,13 @@ def fetch(args):
     blocks_of = {}
     end = time.monotonic() + DEADLINE_S
     flushing = flushed = False
+    next_lookup = time.monotonic()
     while not flushed:
         status = handle.status()
+        if args.dht_router and time.monotonic() >= next_lookup:
+            # By itself it looks again a quarter of an hour after a lookup that found no node yet.
+            handle.force_dht_announce()
+            next_lookup += 1
         for alert in session.pop_alerts():
             if isinstance(alert, lt.block_downloading_alert):
                 # Asked for, not received: a quick torrent is complete before libtorrent tells of finished blocks.
@@ -98,6 +117,26 @@ def fetch(args):
             "bytes": status.total_wanted,
         }
     )
+
+
+def dht(args):
+    """A node of a DHT on this machine that others enter by; runs until it is killed."""
+    session = lt.session(
+        {
+            "listen_interfaces": f"{args.address}:0",
+            "enable_lsd": False,
+            "enable_upnp": False,
+            "enable_natpmp": False,
+            "alert_mask": lt.alert.category_t.status_notification,
+            **dht_of(""),
+        }
+    )
+    while True:
+        for alert in session.pop_alerts():
+            # The DHT has the port of uTP.
+            if isinstance(alert, lt.listen_succeeded_alert) and "uTP" in alert.message():
+                print(json.dumps({"event": "ready", "dht": f"{args.address}:{alert.port}"}), flush=True)
+        session.wait_for_alert(1000)
 
 
 def create(args):
@@ -192,6 +231,9 @@ def main():
     one.add_argument("--save", required=True)
     one.add_argument("--address", required=True)
     one.add_argument("--way", choices=list(WAYS), default="default")
+    one.add_argument("--dht-router", metavar="HOST:PORT")
+    one = commands.add_parser("dht")
+    one.add_argument("--address", required=True)
     one = commands.add_parser("create")
     one.add_argument("path")
     one.add_argument("--output", required=True)
@@ -205,6 +247,8 @@ def main():
     args = parser.parse_args()
     if args.command == "fetch":
         fetch(args)
+    elif args.command == "dht":
+        dht(args)
     elif args.command == "create":
         create(args)
     else:

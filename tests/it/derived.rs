@@ -2,8 +2,8 @@
 //! clip says leads ffmpeg to other files.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use tests::clients::ffmpeg;
 use tests::folder::{files, put, temporary};
 use tests::process::{Running, run};
@@ -45,8 +45,15 @@ exec ffmpeg "$@"
 "#,
         folder.display()
     );
-    put(&program, script.as_bytes());
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let text = folder.join("ffmpeg.sh");
+    put(&text, script.as_bytes());
+    // By another process: a file that this one has written can't be run while another test's child, started
+    // meanwhile, has it open.
+    run(Command::new("install")
+        .args(["-m", "755"])
+        .arg(&text)
+        .arg(&program))
+    .success();
     program
 }
 

@@ -1,6 +1,7 @@
 //! `seeder status`, as a person and a program meet it, and the metrics that Prometheus scrapes.
 
 use serde_json::Value;
+use tests::folder::temporary;
 use tests::http;
 use tests::process::run;
 use tests::published::{Example, seeder};
@@ -47,7 +48,10 @@ fn a_running_seeder_is_found_and_tells_what_it_does() {
 
 #[test]
 fn where_none_runs_it_says_so() {
-    run(&mut seeder(["status"])).fails_naming(&["no seeder was found", "name its control socket"]);
+    let empty = temporary();
+    // Where other tests' seeders have theirs.
+    run(seeder(["status"]).env("TMPDIR", empty.path()))
+        .fails_naming(&["no seeder was found", "name its control socket"]);
     run(&mut seeder(["status", "/nowhere/seeder-1.sock"]))
         .fails_naming(&["ask /nowhere/seeder-1.sock"]);
 }

@@ -168,7 +168,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("swarm", &["metainfo", "wire"]),
     ("seeder", &["metainfo", "store", "swarm", "wire"]),
     ("publisher", &["media", "metainfo", "seeder", "store"]),
-    ("tests", &["media", "metainfo", "wire"]),
+    ("tests", &["media", "metainfo", "swarm", "wire"]),
     (
         "fuzz",
         &[

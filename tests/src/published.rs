@@ -17,10 +17,22 @@ pub fn publisher<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -
     command("publisher", args)
 }
 
-/// A command line of `seeder`.
+/// A command line of `seeder`. `serve` neither announces nor looks for peers: nothing leaves this machine.
 pub fn seeder<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = command("seeder", args);
+    if command.get_args().next().is_some_and(|first| first == "serve") {
+        command.args(AT_HOME);
+    }
+    command
+}
+
+/// The same with discovery as it is by default.
+pub fn seeder_at_large<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     command("seeder", args)
 }
+
+/// Flags by which nothing is announced and nobody looked for.
+const AT_HOME: [&str; 3] = ["--no-dht", "--no-lsd", "--no-port-mapping"];
 
 thread_local! {
     // Each test runs in a thread of its own, and this goes with the thread.
@@ -142,7 +154,7 @@ impl Server {
         let http = format!("{address}:0");
         let bind = address.to_string();
         let mut command = publisher(["up"]);
-        command.arg(clips).arg("--out").arg(out).args([
+        command.arg(clips).arg("--out").arg(out).args(AT_HOME).args([
             "--http",
             &http,
             "--bind",

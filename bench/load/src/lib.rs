@@ -20,3 +20,6 @@ pub mod measure;
 pub mod process;
 #[cfg(target_os = "linux")]
 pub mod tun;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! What is fetched: a torrent's payload, of which a sample of pieces is checked.
 
-use metainfo::{Geometry, PieceHash, PieceIndex, SwarmHash, Torrent};
+use metainfo::{Geometry, Info, PieceHash, PieceIndex, SwarmHash, Torrent};
 use sha1::{Digest, Sha1};
 use std::path::{Path, PathBuf};
 
@@ -34,11 +34,15 @@ impl Target {
         let bytes = std::fs::read(path).map_err(|e| TargetError::Read(path.to_owned(), e))?;
         let torrent =
             Torrent::parse(&bytes).map_err(|e| TargetError::Torrent(path.to_owned(), e))?;
-        let missing = || TargetError::NoV1(path.to_owned());
-        Ok(Self {
-            swarm: *torrent.info.swarm_hashes().first().ok_or_else(missing)?,
-            geometry: torrent.info.geometry(),
-            hashes: torrent.info.piece_hashes().ok_or_else(missing)?.to_vec(),
+        Self::of(&torrent.info).ok_or_else(|| TargetError::NoV1(path.to_owned()))
+    }
+
+    /// What an info dictionary with a v1 half describes.
+    pub fn of(info: &Info) -> Option<Self> {
+        Some(Self {
+            swarm: *info.swarm_hashes().first()?,
+            geometry: info.geometry(),
+            hashes: info.piece_hashes()?.to_vec(),
         })
     }
 }

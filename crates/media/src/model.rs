@@ -103,6 +103,23 @@ pub struct Video {
     pub profile: Option<u8>,
 }
 
+impl Video {
+    /// A track of which nothing else is known.
+    pub fn of(codec: VideoCodec, width: u32, height: u32) -> Self {
+        Self {
+            codec,
+            codecs: String::new(),
+            width,
+            height,
+            rotation: 0,
+            frame_rate: None,
+            bit_depth: None,
+            chroma: None,
+            profile: None,
+        }
+    }
+}
+
 /// Colour subsampling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chroma {

@@ -254,20 +254,9 @@ fn shown_first(movie: &Movie<'_>, tracks: &[usize]) -> Option<usize> {
 
 fn video(track: &movie::Track<'_>, length: Length) -> Option<Video> {
     let entry = description::video(track.description)?;
-    let (width, height) = shown_size(track, &entry);
+    let size = shown_size(track, &entry);
     let frame_rate = (length.time > 0).then(|| length.samples as f64 / track.seconds(length.time));
-    let picture = entry.picture;
-    Some(Video {
-        codec: picture.codec,
-        codecs: picture.codecs,
-        width,
-        height,
-        rotation: track.rotation,
-        frame_rate,
-        bit_depth: picture.bit_depth,
-        chroma: picture.chroma,
-        profile: picture.profile,
-    })
+    Some(entry.picture.track(size, track.rotation, frame_rate))
 }
 
 /// The size of a picture with square samples: as HTML has it, one side is kept and the other grows.

@@ -2,11 +2,11 @@
 //! from the same bytes, in parallel over units of the payload.
 //!
 //! The payload is cut into units of whole pieces (`unit`); threads take them in order (`ahead`). Of a unit, a
-//! thread hashes several pieces in step ([`crate::lanes`]), each read by a lane of its own (`lane`), and the leaves
+//! thread hashes four pieces in step ([`crate::lanes`]), each read by a lane of its own (`lane`), and the leaves
 //! that end in what it just read, four at once, while the bytes are in the core's cache. What is left over goes
 //! as one lane. A large payload's pass keeps a `journal` and goes on after a kill.
 
-use crate::lanes::{self, LANES, Sha1Lanes, WIDE};
+use crate::lanes::{self, LANES, Sha1Lanes};
 use crate::stat::stat_record;
 use ahead::Queue;
 use journal::Journal;
@@ -31,9 +31,6 @@ use unit::Unit;
 /// How much of one piece is read and hashed at once where four go in step: four of them stay in a core's
 /// second-level cache.
 const SLICE_OF_FOUR: usize = 64 << 10;
-
-/// The same where sixteen do: two leaves.
-const SLICE_OF_MANY: usize = 32 << 10;
 
 /// The same where one goes alone.
 const SLICE_ALONE: usize = SLICE_OF_FOUR * LANES;
@@ -282,13 +279,12 @@ impl Pass<'_> {
         let queue = Mutex::new(Queue::new(self.layout, self.paths, units));
         let take = || queue.lock().ok().and_then(|mut queue| queue.take());
         let work = || -> Result<Vec<Found>, PassError> {
-            let mut lanes: Vec<Lane> = (0..lanes::sha1_lanes())
-                .map(|lane| match lane {
-                    0 => Lane::new(SLICE_ALONE),
-                    1..LANES => Lane::new(SLICE_OF_FOUR),
-                    _ => Lane::new(SLICE_OF_MANY),
-                })
-                .collect();
+            let mut lanes = [
+                Lane::new(SLICE_ALONE),
+                Lane::new(SLICE_OF_FOUR),
+                Lane::new(SLICE_OF_FOUR),
+                Lane::new(SLICE_OF_FOUR),
+            ];
             let mut all = Vec::new();
             while let Some(unit) = take() {
                 let found = self.unit(&unit, &mut lanes)?;
@@ -314,7 +310,7 @@ impl Pass<'_> {
         .map(|found| found.into_iter().flatten().collect())
     }
 
-    fn unit(&self, unit: &Unit, lanes: &mut [Lane]) -> Result<Found, PassError> {
+    fn unit(&self, unit: &Unit, lanes: &mut [Lane; LANES]) -> Result<Found, PassError> {
         let mut found = Found {
             unit: unit.index,
             pieces: Vec::new(),
@@ -325,15 +321,11 @@ impl Pass<'_> {
         // Messages that go in step have one length, of whole blocks of the hash functions; small pieces of
         // foreign torrents are better read many at a time.
         let in_step = piece_length >= LEAF && piece_length.is_multiple_of(64);
-        if self.want.pieces && in_step {
-            loop {
-                let pieces = match (rest.end - rest.start) / piece_length {
-                    many if many >= WIDE as u64 && lanes.len() == WIDE => WIDE,
-                    few if few >= 2 && lanes::available() => LANES.min(few as usize),
-                    _ => break,
-                };
-                self.in_step(rest.start, &mut lanes[..pieces], &mut found)?;
-                rest.start += pieces as u64 * piece_length;
+        if self.want.pieces && lanes::available() && in_step {
+            while (rest.end - rest.start) / piece_length >= 2 {
+                let pieces = ((rest.end - rest.start) / piece_length).min(LANES as u64);
+                self.in_step(rest.start, pieces as usize, lanes, &mut found)?;
+                rest.start += pieces * piece_length;
             }
         }
         if !rest.is_empty() {
@@ -342,33 +334,36 @@ impl Pass<'_> {
         Ok(found)
     }
 
-    /// Hashes whole pieces from `start` on in step, one a lane.
-    fn in_step(&self, start: u64, lanes: &mut [Lane], found: &mut Found) -> Result<(), PassError> {
+    /// Hashes up to four whole pieces from `start` on, in step.
+    fn in_step(
+        &self,
+        start: u64,
+        pieces: usize,
+        lanes: &mut [Lane; LANES],
+        found: &mut Found,
+    ) -> Result<(), PassError> {
         let piece_length = u64::from(self.layout.geometry().piece_length().get());
+        let lanes = &mut lanes[..pieces];
         for (i, lane) in lanes.iter_mut().enumerate() {
             let start = start + i as u64 * piece_length;
             lane.begin(start..start + piece_length);
         }
-        let slice = if lanes.len() > LANES {
-            SLICE_OF_MANY
-        } else {
-            SLICE_OF_FOUR
-        };
-        let mut sha1 = Sha1Lanes::new(lanes.len());
+        let mut sha1 = Sha1Lanes::new();
         while !lanes[0].is_done() {
             self.progress.go_on()?;
             let mut length = 0;
             for lane in lanes.iter_mut() {
-                length = lane.read(self, slice)?;
+                length = lane.read(self, SLICE_OF_FOUR)?;
             }
-            let slices: Vec<&[u8]> = lanes.iter().map(|lane| lane.slice(length)).collect();
-            sha1.update(&slices);
+            // Where there are fewer, the first stands in for those that are missing.
+            let of = |i: usize| lanes.get(i).unwrap_or(&lanes[0]).slice(length);
+            sha1.update(std::array::from_fn(of));
             self.leaves(lanes, length);
-            self.progress.advance((length * lanes.len()) as u64);
+            self.progress.advance((length * pieces) as u64);
         }
         found
             .pieces
-            .extend(sha1.finish().into_iter().map(PieceHash));
+            .extend(sha1.finish()[..pieces].iter().copied().map(PieceHash));
         self.last_leaves(lanes)?;
         for lane in lanes {
             found.leaves.append(&mut lane.leaves);

@@ -12,15 +12,21 @@ use crate::stat::{read_exact_at, stat_record};
 use file::OpenFile;
 use metainfo::state::StatRecord;
 use metainfo::{FileMap, Info};
+use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 pub use window::{Part, Window};
 
 /// How many files of one torrent stay open at once.
 const OPEN_FILES: usize = 8;
+/// How many files of all torrents stay open at once.
+const OPEN_IN_ALL: usize = 512;
+
+/// Whose files are open, the longest open first: one entry for each.
+static RECENT: Mutex<VecDeque<Weak<Mutex<Open>>>> = Mutex::new(VecDeque::new());
 
 /// Why a range can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +63,7 @@ struct PayloadFile {
 pub struct Payload {
     files: Vec<PayloadFile>,
     map: FileMap,
-    open: Mutex<Open>,
+    open: Arc<Mutex<Open>>,
 }
 
 /// What is open, the longest unused first.
@@ -90,12 +96,12 @@ impl Payload {
         Self {
             files,
             map: info.file_map().clone(),
-            open: Mutex::new(Open {
+            open: Arc::new(Mutex::new(Open {
                 root: root.to_owned(),
                 files: Vec::new(),
                 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
                 windows: Vec::new(),
-            }),
+            })),
         }
     }
 
@@ -245,11 +251,24 @@ impl Payload {
             self.files[index].recorded,
         )?;
         let file = Arc::new(file);
-        let mut open = self.opened();
-        if open.files.len() >= OPEN_FILES {
-            open.files.remove(0);
+        {
+            let mut open = self.opened();
+            if open.files.len() >= OPEN_FILES {
+                open.close_oldest();
+            }
+            open.files.push(file.clone());
         }
-        open.files.push(file.clone());
+        let longest_open = {
+            let mut recent = RECENT.lock().unwrap_or_else(PoisonError::into_inner);
+            recent.push_back(Arc::downgrade(&self.open));
+            let full = recent.len() > OPEN_IN_ALL;
+            full.then(|| recent.pop_front()).flatten()
+        };
+        if let Some(open) = longest_open.and_then(|open| open.upgrade()) {
+            open.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .close_oldest();
+        }
         Ok(file)
     }
 
@@ -267,6 +286,17 @@ impl Payload {
 }
 
 impl Open {
+    /// Closes the longest unused file, once nobody reads from it any more.
+    fn close_oldest(&mut self) {
+        if self.files.is_empty() {
+            return;
+        }
+        let closed = self.files.remove(0);
+        #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+        self.windows.retain(|window| !window.is_of(&closed));
+        drop(closed);
+    }
+
     /// A file that is open, which is thereby the last used.
     fn file(&mut self, index: usize) -> Option<Arc<OpenFile>> {
         let at = self.files.iter().position(|file| file.index == index)?;

@@ -1,8 +1,8 @@
 //! Whom to unchoke, one machine a torrent.
 //!
-//! As a seed ([`Kind::Seed`]) everybody has a turn ([`turns`]); as a fetcher ([`Kind::Fetch`]) those who give most
-//! come first, and somebody else by chance ([`exchange`]). How many are served at once follows the uplink
-//! ([`slots`]). Who was served lately and comes back under the same address is nobody new ([`memory`]). In spread
+//! As a seed ([`Kind::Seed`]) everybody has a turn (`turns`); as a fetcher ([`Kind::Fetch`]) those who give most
+//! come first, and somebody else by chance (`exchange`). How many are served at once follows the uplink
+//! (`slots`). Who was served lately and comes back under the same address is nobody new (`memory`). In spread
 //! mode peers are metered by what they are shown, need no slot, and are unchoked before they ask.
 //!
 //! What is not here: what anybody is shown or sent.
@@ -21,12 +21,7 @@ use slots::Slots;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
-pub use turns::PeerView;
-
-/// Decides for so many slots as the policy begins with. The order of the peers doesn't matter.
-pub fn choose(now: Instant, peers: &[PeerView], policy: &Policy) -> Vec<Change> {
-    turns::choose(now, peers, policy.slots, policy)
-}
+use turns::PeerView;
 
 /// What to tell a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +64,7 @@ pub struct Policy {
     pub remember: Duration,
     /// How many addresses are remembered.
     pub most_remembered: usize,
-    /// How many metered peers are unchoked without a slot.
+    /// How many metered peers that want something are unchoked without a slot.
     pub most_metered: usize,
     /// How long, in fetching, who gives most keeps its slot; somebody by chance keeps one three times as long.
     pub round: Duration,
@@ -308,7 +303,9 @@ impl Choker {
         });
         for change in &changes {
             if let Some(peer) = self.peers.get_mut(&change.key) {
-                if !change.choke && let Some(address) = peer.address {
+                if !change.choke
+                    && let Some(address) = peer.address
+                {
                     // Who is let in is nobody new under any other port either.
                     self.memory.note(now, address, 1);
                 }
@@ -323,7 +320,9 @@ impl Choker {
     /// Metered peers are let in before they ask, within bounds.
     fn metered(&self) -> Vec<Change> {
         let metered = self.peers.iter().filter(|(_, peer)| peer.metered);
-        let served = metered.clone().filter(|(_, peer)| !peer.choked.0).count();
+        // Who is let in and wants nothing costs nothing.
+        let takes = |peer: &Peer| !peer.choked.0 && peer.interest.0;
+        let served = metered.clone().filter(|(_, peer)| takes(peer)).count();
         let room = self.policy.most_metered.saturating_sub(served);
         let choked = metered.filter(|(_, peer)| peer.choked.0).take(room);
         let unchoke = choked.map(|(key, _)| Change {

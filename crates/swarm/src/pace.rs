@@ -110,7 +110,7 @@ impl Pace {
             }
             Step::More(from) => {
                 // Of few events one more or less is chance.
-                if !grew(HELPED + 1.0 / f64::from(events.max(1))) {
+                if !grew(HELPED + 0.5 / f64::from(events.max(1))) {
                     self.limit = from * 0.9;
                 }
                 self.step = Step::Hold;

@@ -8,7 +8,7 @@
 //! - The rarest piece goes first, a random one of the equally rare; one that has been shown to a peer counts as a copy
 //!   while it is under way, and is shown to another when the peer leaves or nothing comes of it.
 //! - A piece is passed on when *another* peer shows it than the one it was given to. Who passes on gets more.
-//! - As few pieces are under way as keep the uplink full ([`crate::pace`]): so each is there soon, to be passed on.
+//! - As few pieces are under way as keep the uplink full (`pace`): so each is there soon, to be passed on.
 //!   An uplink that would idle is never held back: more is shown, a second time if need be.
 //! - Claims cost nothing. Pieces that a peer brought along, or could not have, count a third.
 //! - Where nobody tells what it has, there is nothing to be led by: everything is shown.
@@ -27,7 +27,7 @@ use metainfo::geometry::Geometry;
 use metainfo::ids::PieceIndex;
 use peer::Peer;
 use side::Side;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use wire::bitfield::Bitfield;
 
@@ -81,6 +81,8 @@ pub struct Spread {
     geometry: Geometry,
     random: Random,
     peers: BTreeMap<u64, Peer>,
+    /// Those that have been shown something and don't show it yet.
+    busy: BTreeSet<u64>,
     native: Side,
     browser: Side,
     /// When the first peer came.
@@ -96,6 +98,7 @@ impl Spread {
             geometry,
             random: Random::new(seed),
             peers: BTreeMap::new(),
+            busy: BTreeSet::new(),
             native: Side::new(now, geometry.n_pieces()),
             browser: Side::new(now, geometry.n_pieces()),
             began: None,
@@ -112,7 +115,8 @@ impl Spread {
         self.handle_leave(now, key);
         self.began.get_or_insert(now);
         let side = side_of(&mut self.native, &mut self.browser, world);
-        side.handle_join();
+        side.handle_join(now);
+        side.wake();
         let mode = side.mode();
         let mut peer = Peer::new(now, world, self.geometry.n_pieces());
         if mode == Mode::Plain {
@@ -135,6 +139,7 @@ impl Spread {
             side.lose_copy(piece, peer.claimed.has(piece));
         }
         side.handle_leave(now);
+        side.wake();
     }
 
     /// So many bytes of payload have been sent to a peer in all. To be told before what the peer shows.
@@ -159,6 +164,7 @@ impl Spread {
         }
         let side = side_of(&mut self.native, &mut self.browser, peer.world);
         side.is_heard = true;
+        side.wake();
         let length = u64::from(self.geometry.piece_len(piece));
         let given = peer.take_given(piece);
         let is_paid = given.as_ref().is_some_and(|given| given.is_sent);
@@ -198,21 +204,26 @@ impl Spread {
         };
         if peer.has.unset(piece) {
             let claimed = peer.claimed.unset(piece);
+            peer.has_seen_all = false;
             side_of(&mut self.native, &mut self.browser, peer.world).lose_copy(piece, claimed);
         }
     }
 
-    /// A peer tells at once what it has (`bitfield`, `have all`, `have none`).
+    /// A peer tells at once what it has (`bitfield`, `have all`, `have none`): that and nothing else.
     pub fn handle_bitfield(&mut self, now: Instant, key: u64, field: &Bitfield) {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
         peer.introduced = true;
         let side = side_of(&mut self.native, &mut self.browser, peer.world);
+        side.wake();
         for piece in self.geometry.pieces() {
             if field.has(piece) && peer.has.set(piece) {
                 peer.claimed.set(piece);
                 side.gain_copy(piece, true);
+            } else if !field.has(piece) && peer.has.unset(piece) {
+                peer.has_seen_all = false;
+                side.lose_copy(piece, peer.claimed.unset(piece));
             }
         }
         self.look_for_first_copy(now);
@@ -222,6 +233,7 @@ impl Spread {
     pub fn handle_interest(&mut self, _now: Instant, key: u64, interested: bool) {
         if let Some(peer) = self.peers.get_mut(&key) {
             peer.introduced |= interested;
+            side_of(&mut self.native, &mut self.browser, peer.world).wake();
         }
     }
 
@@ -229,6 +241,7 @@ impl Spread {
     pub fn handle_choked(&mut self, _now: Instant, key: u64, choked: bool) {
         if let Some(peer) = self.peers.get_mut(&key) {
             peer.choked = choked;
+            side_of(&mut self.native, &mut self.browser, peer.world).wake();
         }
     }
 
@@ -242,12 +255,16 @@ impl Spread {
                 continue;
             }
             if side.is_due(now) {
-                let peers = self.peers.iter_mut().map(|(_, peer)| peer);
-                side.handle_timeout(
-                    now,
-                    peers.filter(|peer| peer.world == world),
-                    &self.geometry,
-                );
+                side.handle_timeout(now);
+                self.busy.retain(|key| {
+                    let Some(peer) = self.peers.get_mut(key) else {
+                        return false;
+                    };
+                    if peer.world == world {
+                        side.look_after(now, peer, &self.geometry);
+                    }
+                    !peer.given.is_empty()
+                });
             }
             let found = match side.mode() {
                 Mode::Plain => self.reveal_all(world),
@@ -265,7 +282,7 @@ impl Spread {
         let sides = [&self.native, &self.browser];
         let present = sides.iter().filter(|side| side.n_peers > 0);
         let waits = present.map(|side| match side.mode() {
-            Mode::Spreading if side.wants_ticks() => TICK,
+            Mode::Spreading if side.wants_ticks(now) => TICK,
             Mode::Spreading | Mode::Plain => SLOW_TICK,
         });
         waits.min().map(|wait| now + wait)
@@ -353,7 +370,7 @@ impl Spread {
 
     fn reveal_piece(&mut self, now: Instant, world: World) -> Option<(u64, Reveal)> {
         let side = side_of(&mut self.native, &mut self.browser, world);
-        while side.has_room() {
+        while side.has_room() && !side.rests(now) {
             // Whom a piece is given to: who has least to pass on still, by chance among equals.
             let mut best: Option<((u32, u64), u64)> = None;
             for (key, peer) in &self.peers {
@@ -365,7 +382,7 @@ impl Spread {
                 }
             }
             let Some((_, key)) = best else {
-                side.is_starved = true;
+                side.starve(now);
                 return None;
             };
             let peer = self.peers.get_mut(&key)?;
@@ -377,10 +394,14 @@ impl Spread {
                 peer.has_seen_all = true;
                 continue;
             };
+            if side.is_taken(piece) && !side.may_repeat() {
+                return None;
+            }
             if side.give(now, piece, key) {
                 peer.unpassed += 1;
             }
             peer.give(now, piece);
+            self.busy.insert(key);
             return Some((key, Reveal::Piece(piece)));
         }
         None

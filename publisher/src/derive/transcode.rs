@@ -394,25 +394,14 @@ mod tests {
 
     #[test]
     fn a_smaller_picture_makes_a_smaller_file() {
-        let video = |codec, width, height| Video {
-            codec,
-            codecs: String::new(),
-            width,
-            height,
-            rotation: 0,
-            frame_rate: None,
-            bit_depth: None,
-            chroma: None,
-            profile: None,
-        };
-        let h264 = video(VideoCodec::H264, 1920, 1080);
+        let h264 = Video::of(VideoCodec::H264, 1920, 1080);
         // 10 Mbit/s.
         assert_eq!(most_rate(12_500_000, 10.0, &h264, 1080), 10_000_000);
         let half = most_rate(12_500_000, 10.0, &h264, 540);
         assert!((3_500_000..3_600_000).contains(&half), "{half}");
-        let upright = video(VideoCodec::H264, 1080, 1920);
+        let upright = Video::of(VideoCodec::H264, 1080, 1920);
         assert_eq!(most_rate(12_500_000, 10.0, &upright, 540), half);
-        let hevc = video(VideoCodec::Hevc, 1920, 1080);
+        let hevc = Video::of(VideoCodec::Hevc, 1920, 1080);
         assert_eq!(most_rate(12_500_000, 10.0, &hevc, 1080), 16_000_000);
         assert_eq!(most_rate(0, 10.0, &h264, 540), 100_000);
         assert_eq!(most_rate(u64::MAX, 1e-9, &h264, 540), MOST_BITS);

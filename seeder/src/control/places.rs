@@ -30,25 +30,28 @@ pub fn socket(folder: &std::path::Path) -> PathBuf {
     folder.join(format!("{SOCKET}{}.{extension}", std::process::id()))
 }
 
-/// Every control socket that lies where daemons of this user, or of the system, put theirs.
-pub fn sockets() -> Vec<PathBuf> {
+/// The control sockets of each folder where a daemon of this user, or of the system, puts its own: the user's
+/// first.
+pub fn sockets() -> Vec<Vec<PathBuf>> {
     let mut folders = vec![runtime_dir(), temporary()];
+    folders.dedup();
     if cfg!(unix) {
         folders.push("/run/groundswell".into());
     }
-    folders.sort();
-    folders.dedup();
-    let entries = folders
-        .iter()
-        .filter_map(|folder| std::fs::read_dir(folder).ok())
+    let entries = folders.iter().map(std::fs::read_dir);
+    entries
         .flatten()
-        .flatten();
-    let mut found: Vec<PathBuf> = entries
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(SOCKET))
-        .map(|entry| entry.path())
-        .collect();
-    found.sort();
-    found
+        .map(|entries| {
+            let named = |path: &PathBuf| {
+                let name = path.file_name().unwrap_or_default();
+                name.to_string_lossy().starts_with(SOCKET)
+            };
+            let paths = entries.flatten().map(|entry| entry.path());
+            let mut found: Vec<PathBuf> = paths.filter(named).collect();
+            found.sort();
+            found
+        })
+        .collect()
 }
 
 /// The first absolute folder that a variable names; systemd may give several, with colons between.

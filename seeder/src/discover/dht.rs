@@ -256,7 +256,9 @@ impl Node {
                 list.into_iter().for_each(|peer| found(peer.into()));
             }
         };
-        timeout(LOOKUP, lists).await.map_err(|_| DhtError::Timeout)?;
+        timeout(LOOKUP, lists)
+            .await
+            .map_err(|_| DhtError::Timeout)?;
         self.metrics.dht_peers_found.add(n_found as u64);
         if let Some(port) = announce {
             // The nodes nearest have just given their tokens: this is one more message to each.

@@ -204,7 +204,10 @@ impl Local {
     /// The swarms whose turn it is, by port, a datagram each. The first socket sets the pace; where there are two,
     /// the second tells the same with the next turn at the latest.
     fn due(&self, is_v4: bool) -> Vec<(u16, Vec<SwarmHash>)> {
-        let leads = self.sockets.first().is_some_and(|(_, group)| group.is_ipv4() == is_v4);
+        let leads = self
+            .sockets
+            .first()
+            .is_some_and(|(_, group)| group.is_ipv4() == is_v4);
         let now = Instant::now();
         let mut told = self.told();
         told.ours.retain(|_, ours| !ours.gone.is_cancelled());
@@ -213,7 +216,9 @@ impl Local {
             // The follower takes what was just told.
             let turn = match leads {
                 true => ours.due <= now,
-                false => ours.told.is_some_and(|told| now.duration_since(told) < TICK),
+                false => ours
+                    .told
+                    .is_some_and(|told| now.duration_since(told) < TICK),
             };
             if !turn {
                 continue;
@@ -245,13 +250,19 @@ impl Local {
         let now = Instant::now();
         let mut told = self.told();
         for swarm in &search.swarms {
-            for sought in told.sought.values().filter(|sought| sought.swarms.contains(swarm)) {
+            for sought in told
+                .sought
+                .values()
+                .filter(|sought| sought.swarms.contains(swarm))
+            {
                 sought.found.tell(SocketAddr::new(from, search.port));
                 self.metrics.lsd_peers_found.add(1);
             }
             // They have just come, and would have to wait for our next turn.
             if let Some(ours) = told.ours.get_mut(swarm)
-                && ours.told.is_none_or(|told| now.duration_since(told) >= AGAIN)
+                && ours
+                    .told
+                    .is_none_or(|told| now.duration_since(told) >= AGAIN)
             {
                 ours.due = ours.due.min(now);
             }
@@ -265,7 +276,11 @@ impl Local {
 
 /// A socket in a group. Other clients on this machine have the same port.
 fn join(group: IpAddr, bind: Option<IpAddr>) -> io::Result<std::net::UdpSocket> {
-    let domain = if group.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+    let domain = if group.is_ipv4() {
+        Domain::IPV4
+    } else {
+        Domain::IPV6
+    };
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_address(true)?;
     #[cfg(unix)]
@@ -276,7 +291,10 @@ fn join(group: IpAddr, bind: Option<IpAddr>) -> io::Result<std::net::UdpSocket> 
                 Some(IpAddr::V4(ip)) => ip,
                 _ => Ipv4Addr::UNSPECIFIED,
             };
-            socket.bind(&SockAddr::from(SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT))))?;
+            socket.bind(&SockAddr::from(SocketAddr::from((
+                Ipv4Addr::UNSPECIFIED,
+                PORT,
+            ))))?;
             socket.join_multicast_v4(&group, &interface)?;
             if !interface.is_unspecified() {
                 socket.set_multicast_if_v4(&interface)?;
@@ -287,7 +305,10 @@ fn join(group: IpAddr, bind: Option<IpAddr>) -> io::Result<std::net::UdpSocket> 
         }
         IpAddr::V6(group) => {
             socket.set_only_v6(true)?;
-            socket.bind(&SockAddr::from(SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT))))?;
+            socket.bind(&SockAddr::from(SocketAddr::from((
+                Ipv6Addr::UNSPECIFIED,
+                PORT,
+            ))))?;
             socket.join_multicast_v6(&group, 0)?;
             socket.set_multicast_hops_v6(1)?;
             socket.set_multicast_loop_v6(true)?;

@@ -12,9 +12,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-/// How often the DHT is asked while peers are few, and then.
-const DHT_SOON: Duration = Duration::from_secs(60);
-const DHT_LATER: Duration = Duration::from_secs(15 * 60);
+/// How soon the DHT is asked again at first; then ever later.
+const DHT_SOON: Duration = Duration::from_secs(5);
+/// How late while peers are few, and once there are enough.
+const DHT_FEW: Duration = Duration::from_secs(2 * 60);
+const DHT_ENOUGH: Duration = Duration::from_secs(15 * 60);
 /// Peers of one lookup from which on it need not be repeated soon.
 const ENOUGH: usize = 20;
 
@@ -96,12 +98,13 @@ impl Discovery {
                 let port = self.port.clone();
                 tasks.spawn(stop.run_until_cancelled_owned(async move {
                     dht.entered().await;
+                    let mut pause = DHT_SOON;
                     loop {
                         let port = Some(port.load(Ordering::Relaxed));
                         let peers = dht.look_up(swarm, port, |peer| found.tell(peer)).await;
                         let enough = peers.is_ok_and(|n| n >= ENOUGH);
-                        let pause = if enough { DHT_LATER } else { DHT_SOON };
-                        tokio::time::sleep(pause).await;
+                        tokio::time::sleep(if enough { DHT_ENOUGH } else { pause }).await;
+                        pause = (pause * 2).min(DHT_FEW);
                     }
                 }));
             }

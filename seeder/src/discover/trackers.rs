@@ -1,5 +1,5 @@
-//! Announcing to the trackers that a torrent names, for whoever fetches it: over HTTP and HTTPS ([`http`]) and UDP
-//! ([`udp`], BEP 15), in tiers (BEP 12). How much one torrent can make us send is bounded, whatever it names.
+//! Announcing to the trackers that a torrent names, for whoever fetches it: over HTTP and HTTPS ([`Http`]) and UDP
+//! (BEP 15), in tiers (BEP 12). How much one torrent can make us send is bounded, whatever it names.
 
 mod http;
 mod udp;
@@ -78,7 +78,10 @@ pub(super) fn plan(trackers: &[Vec<String>], private: bool) -> Vec<Vec<Vec<Strin
         let urls = tier.iter().filter(usable).take(MAX_TRACKERS);
         urls.cloned().collect::<Vec<_>>()
     });
-    let tiers: Vec<_> = tiers.filter(|tier| !tier.is_empty()).take(MAX_TIERS).collect();
+    let tiers: Vec<_> = tiers
+        .filter(|tier| !tier.is_empty())
+        .take(MAX_TIERS)
+        .collect();
     match private {
         _ if tiers.is_empty() => Vec::new(),
         true => vec![tiers],

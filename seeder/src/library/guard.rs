@@ -8,7 +8,7 @@ use super::listed::{Condition, Listed, Look, Signature};
 use super::memory::{self, Memory};
 use crate::config::Source;
 use crate::serve::{Shared, blocking};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -21,10 +21,14 @@ const TICK: Duration = Duration::from_secs(1);
 const LOOK_FILES: usize = 64;
 /// What was found wrong is looked at again every so many ticks.
 const FAULTY_TICKS: u64 = 2;
+/// Files that nobody reads are closed every so many ticks.
+const IDLE_TICKS: u64 = 30;
 /// Bytes hashed at once of what is in doubt; nobody is served of that meanwhile.
 const SUSPECT_STEP: u64 = 64 << 20;
 /// Bytes hashed a tick of what was only touched.
 const TOUCHED_STEP: u64 = 64 << 20;
+/// What opening a torrent counts for where bytes are budgeted: thousands of small ones are work as well.
+const A_TORRENT: u64 = 16 << 10;
 /// How often what changes all the time is written down.
 const REMEMBER: Duration = Duration::from_secs(60);
 
@@ -46,6 +50,8 @@ pub struct Guard {
     ticks: u64,
     look_at: usize,
     faulty_at: usize,
+    /// What had been sent of each open torrent, by id, when it was last looked at.
+    sent: HashMap<String, u64>,
 }
 
 impl Guard {
@@ -74,6 +80,7 @@ impl Guard {
             ticks: 0,
             look_at: 0,
             faulty_at: 0,
+            sent: HashMap::new(),
         }
     }
 
@@ -124,12 +131,32 @@ impl Guard {
         self.ticks += 1;
         self.shared.close_idle();
         self.look_around().await;
+        if self.ticks.is_multiple_of(IDLE_TICKS) {
+            self.close_unread();
+        }
         if self.ticks.is_multiple_of(FAULTY_TICKS) {
             self.look_at_faulty().await;
         }
         self.go_on_behind().await;
         self.go_on_scrubbing().await;
         self.remember(false).await;
+    }
+
+    /// Closes the files of torrents that have peers and of which nothing was sent since the last time.
+    fn close_unread(&mut self) {
+        let mut sent = HashMap::new();
+        for listed in self.shared.library().torrents() {
+            let Some(served) = listed.opened() else {
+                continue;
+            };
+            let reading = served.figures.read();
+            let now = reading.sent + reading.sent_http;
+            if self.sent.get(&listed.id) == Some(&now) {
+                served.payload.close();
+            }
+            sent.insert(listed.id.clone(), now);
+        }
+        self.sent = sent;
     }
 
     /// A few torrents by `stat`, in turn.
@@ -212,7 +239,7 @@ impl Guard {
         if !doubted || inspection.listed.gone.is_cancelled() {
             return;
         }
-        let (inspection, outcome) = self.advance(inspection, SUSPECT_STEP).await;
+        let (inspection, _, outcome) = self.advance(inspection, SUSPECT_STEP).await;
         let Some(outcome) = outcome else {
             self.doubtful = Some(inspection);
             return;
@@ -238,22 +265,26 @@ impl Guard {
 
     /// Hashes a step of what was touched, while it is served on.
     async fn go_on_behind(&mut self) {
-        let inspection = match self.behind.take() {
-            Some(inspection) => inspection,
-            None => match self.touched.pop_first() {
-                Some((_, listed)) => Inspection::new(listed, 0),
-                None => return,
-            },
-        };
-        if !inspection.listed.is_sound() || inspection.listed.gone.is_cancelled() {
-            return;
-        }
-        let (inspection, outcome) = self.advance(inspection, TOUCHED_STEP).await;
-        match outcome {
-            None => self.behind = Some(inspection),
-            Some(outcome) => {
-                self.shared.metrics.torrents_rehashed.add(1);
-                self.settle(&inspection.listed, outcome);
+        let mut left = TOUCHED_STEP;
+        while left > 0 {
+            let inspection = match self.behind.take() {
+                Some(inspection) => inspection,
+                None => match self.touched.pop_first() {
+                    Some((_, listed)) => Inspection::new(listed, 0),
+                    None => return,
+                },
+            };
+            if !inspection.listed.is_sound() || inspection.listed.gone.is_cancelled() {
+                continue;
+            }
+            let (inspection, read, outcome) = self.advance(inspection, left).await;
+            left = left.saturating_sub(read + A_TORRENT);
+            match outcome {
+                None => self.behind = Some(inspection),
+                Some(outcome) => {
+                    self.shared.metrics.torrents_rehashed.add(1);
+                    self.settle(&inspection.listed, outcome);
+                }
             }
         }
     }
@@ -270,7 +301,11 @@ impl Guard {
             let Some(inspection) = self.scrub.take().or_else(|| self.next_to_scrub()) else {
                 return;
             };
-            let (inspection, outcome) = self.advance(inspection, self.scrub_due as u64).await;
+            let due = self.scrub_due.unsigned_abs();
+            let (inspection, read, outcome) = self.advance(inspection, due).await;
+            let opened = if outcome.is_some() { A_TORRENT } else { 0 };
+            let spent = i64::try_from(read + opened).unwrap_or(i64::MAX);
+            self.scrub_due = self.scrub_due.saturating_sub(spent);
             let listed = inspection.listed.clone();
             let gone = listed.gone.is_cancelled();
             match outcome {
@@ -352,14 +387,14 @@ impl Guard {
         &self,
         mut inspection: Inspection,
         bytes: u64,
-    ) -> (Inspection, Option<Outcome>) {
+    ) -> (Inspection, u64, Option<Outcome>) {
         let (inspection, read, outcome) = blocking(move || {
             let (read, outcome) = inspection.advance(bytes);
             (inspection, read, outcome)
         })
         .await;
         self.shared.metrics.rehashed_bytes.add(read);
-        (inspection, outcome)
+        (inspection, read, outcome)
     }
 }
 

@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
-/// What may always lie there.
-const LEAST: u32 = 128 * 1024;
+/// What may always lie there: with less, peers of which there are many would be fed by small writes, unevenly.
+const LEAST: u32 = 512 * 1024;
 /// How much sending time may lie there.
 const WORTH: Duration = Duration::from_millis(50);
 /// How long a rate is measured.

@@ -304,3 +304,6 @@ mod lend {
 
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 pub use lend::{LendError, Lent};
+
+#[cfg(test)]
+mod tests;

@@ -63,13 +63,15 @@ impl Place {
                 .parse()
                 .map_or_else(|_| Self::Path(given.into()), Self::Address));
         }
-        let found = places::sockets().into_iter();
-        let mut alive: Vec<PathBuf> = found.filter(|path| connect(path).is_ok()).collect();
-        match alive.len() {
-            0 => Err(StatusError::None),
-            1 => Ok(Self::Path(alive.remove(0))),
-            _ => Err(StatusError::Several(alive)),
+        for mut found in places::sockets() {
+            found.retain(|path| connect(path).is_ok());
+            match found.len() {
+                0 => {}
+                1 => return Ok(Self::Path(found.remove(0))),
+                _ => return Err(StatusError::Several(found)),
+            }
         }
+        Err(StatusError::None)
     }
 
     /// What the seeder says now.

@@ -8,6 +8,8 @@ use wire::extended::pex::{MAX_PEERS, PexFlags, PexMessage, PexPeer};
 
 /// How often a peer is told: BEP 11's minute, and a little, so that strict clocks agree.
 const EVERY: Duration = Duration::from_secs(65);
+/// How many of the last comings and goings make the first list.
+const FIRST: usize = 2 * MAX_PEERS;
 /// How many comings and goings are remembered.
 const LOG: usize = 1024;
 
@@ -67,9 +69,12 @@ impl Exchange {
             return None;
         }
         told.next = now + EVERY;
+        // Who has just come is told of those who came last.
         let skip = told
             .up_to
-            .map_or(0, |up_to| up_to.saturating_sub(self.first));
+            .map_or(self.log.len().saturating_sub(FIRST) as u64, |up_to| {
+                up_to.saturating_sub(self.first)
+            });
         let mut message = PexMessage::default();
         let mut up_to = self.first + skip;
         for change in self.log.iter().skip(skip as usize) {
@@ -147,11 +152,14 @@ mod tests {
     fn a_crowd_is_told_in_parts_and_the_log_is_bounded() {
         let start = Instant::now();
         let (mut exchange, mut told) = (Exchange::default(), Told::new(start));
-        for n in 0..3000 {
+        let far = |n| exchange_of(n).log.len();
+        assert_eq!((far(10), far(3000)), (10, LOG));
+        exchange.came(address(0), PexFlags::default());
+        exchange.tell(start + EVERY, &mut told, address(9999));
+        for n in 1..LOG as u32 {
             exchange.came(address(n), PexFlags::default());
         }
-        assert_eq!(exchange.log.len(), LOG);
-        let (mut now, mut seen) = (start, 0);
+        let (mut now, mut seen) = (start + EVERY, 1);
         for _ in 0..40 {
             now += EVERY;
             if let Some(message) = exchange.tell(now, &mut told, address(9999)) {
@@ -160,6 +168,18 @@ mod tests {
             }
         }
         assert_eq!(seen, LOG);
+        let first = exchange
+            .tell(now, &mut Told::new(start), address(9999))
+            .unwrap();
+        assert_eq!(first.added.len(), MAX_PEERS);
+    }
+
+    fn exchange_of(n: u32) -> Exchange {
+        let mut exchange = Exchange::default();
+        for n in 0..n {
+            exchange.came(address(n), PexFlags::default());
+        }
+        exchange
     }
 
     #[test]

@@ -267,7 +267,7 @@ impl Fetching {
             Event::Bitfield(field) => picker.handle_bitfield(key, field),
             Event::DontHave(piece) => picker.handle_dont_have(key, piece),
             Event::Block { block, bytes } => {
-                self.handle_block(now, key, block, bytes, members).await
+                self.handle_block(now, key, block, bytes, members).await;
             }
             Event::Rejected(block) => {
                 picker.handle_rejected(now, key, block);
@@ -452,8 +452,10 @@ impl Fetching {
     }
 
     fn ban(&mut self, key: u64, members: &mut Members) {
-        self.counts.banned += 1;
+        // Nothing else that came from there is believed either.
+        self.picker.handle_distrust(key);
         if self.webs.contains_key(&key) {
+            self.counts.banned += 1;
             tracing::warn!("a web seed gave wrong bytes and is not asked again");
             return self.remove_web_seed(key);
         }
@@ -462,9 +464,12 @@ impl Fetching {
         let Some(remote) = member.or(past.map(|(_, remote)| *remote)) else {
             return;
         };
+        if !self.banned.insert(mark(remote)) {
+            return;
+        }
+        self.counts.banned += 1;
         tracing::warn!("{remote} gave wrong bytes and is sent away");
         self.dialer.forget(&remote);
-        self.banned.insert(mark(remote));
         for member in members.values() {
             if mark(member.joining.remote) == mark(remote) {
                 member.command(Command::Close(CloseReason::BadData));

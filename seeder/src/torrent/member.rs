@@ -22,6 +22,10 @@ pub(super) struct Member {
     n_have: u32,
     /// It needs no slot: it is shown no more than goes.
     pub(super) is_metered: bool,
+    /// It was allowed a few pieces without a slot.
+    pub(super) is_allowed: bool,
+    /// Others are told of it.
+    pub(super) is_told_of: bool,
     /// What was sent to it when that was last asked for.
     seen_sent: u64,
     /// We have told it that we want something of it.
@@ -49,6 +53,8 @@ impl Member {
             is_seed: false,
             n_have: 0,
             is_metered: false,
+            is_allowed: false,
+            is_told_of: false,
             seen_sent: 0,
             wanted: false,
             received: 0,
@@ -104,6 +110,11 @@ impl Member {
         let changed = sent != self.seen_sent;
         self.seen_sent = sent;
         changed.then_some(sent)
+    }
+
+    /// Whether anything may have to be decided about it soon.
+    pub(super) fn is_active(&self) -> bool {
+        self.interested || self.wanted
     }
 
     /// Where others can reach it, as far as is known.

@@ -1,12 +1,13 @@
 //! A torrent that is held whole: what is shown to whom while copies are scarce.
 
-use super::Scarce;
 use super::member::Member;
+use super::{About, Scarce};
 use crate::library::figures::TorrentFigures;
 use metainfo::Geometry;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
+use swarm::divide::Standing;
 use swarm::spread::{Mode, Reveal, Spread, World};
 use wire::bitfield::Bitfield;
 use wire::connection::{Command, Event, Own};
@@ -14,6 +15,8 @@ use wire::connection::{Command, Event, Own};
 /// What a seed keeps of its swarm.
 pub(super) struct Seeding {
     spread: Spread,
+    /// It may hold pieces back.
+    is_on: bool,
     geometry: Geometry,
     figures: Arc<TorrentFigures>,
     scarce: Arc<Scarce>,
@@ -21,15 +24,12 @@ pub(super) struct Seeding {
 }
 
 impl Seeding {
-    pub(super) fn new(
-        geometry: Geometry,
-        figures: Arc<TorrentFigures>,
-        scarce: Arc<Scarce>,
-    ) -> Self {
+    pub(super) fn new(about: &About, scarce: Arc<Scarce>) -> Self {
         Self {
-            spread: Spread::new(Instant::now(), geometry, rand::random()),
-            geometry,
-            figures,
+            spread: Spread::new(Instant::now(), about.geometry, rand::random()),
+            is_on: about.spread,
+            geometry: about.geometry,
+            figures: about.figures.clone(),
             scarce,
             told_first_copy: false,
         }
@@ -38,8 +38,8 @@ impl Seeding {
     /// A peer has come; gives what it is shown at the start.
     pub(super) fn join(&mut self, now: Instant, key: u64, world: World) -> Own {
         match self.spread.handle_join(now, key, world) {
-            Mode::Plain => Own::All,
-            Mode::Spreading => Own::Some(Bitfield::none(self.geometry.n_pieces())),
+            Mode::Spreading if self.is_on => Own::Some(Bitfield::none(self.geometry.n_pieces())),
+            Mode::Plain | Mode::Spreading => Own::All,
         }
     }
 
@@ -76,22 +76,12 @@ impl Seeding {
 
     /// Whether a peer needs no slot, since it is shown no more than goes.
     pub(super) fn is_metered(&self, key: u64) -> bool {
-        self.spread.metered(key)
+        self.is_on && self.spread.metered(key)
     }
 
     /// So many bytes of payload have been sent to a peer in all.
     pub(super) fn handle_sent(&mut self, now: Instant, key: u64, sent: u64) {
         self.spread.handle_sent(now, key, sent);
-    }
-
-    /// The peers that have come to be metered, or are no longer.
-    pub(super) fn metered_news(&self, members: &mut HashMap<u64, Member>) -> Vec<(u64, bool)> {
-        let news = members.iter_mut().filter_map(|(key, member)| {
-            let is_metered = self.is_metered(*key);
-            let was = std::mem::replace(&mut member.is_metered, is_metered);
-            (was != is_metered).then_some((*key, is_metered))
-        });
-        news.collect()
     }
 
     /// Shows what is to be shown. Says which peers have been shown everything.
@@ -110,27 +100,50 @@ impl Seeding {
         self.spread.next_timeout(now)
     }
 
+    /// What the torrent has to show for its share of the uplink.
+    pub(super) fn standing(&self, members: &HashMap<u64, Member>) -> Standing {
+        let present = self.worlds(members);
+        let copies = present.iter().map(|world| self.spread.copies(*world));
+        let spreading = |world: &World| self.spread.mode(*world) == Mode::Spreading;
+        Standing {
+            copies: copies.fold(f64::INFINITY, f64::min),
+            spreading: self.is_on && present.iter().any(spreading),
+            interested: members.values().filter(|member| member.interested).count(),
+            propagation: self.spread.propagation(),
+        }
+    }
+
+    fn worlds(&self, members: &HashMap<u64, Member>) -> Vec<World> {
+        let has = |world: &World| {
+            members
+                .values()
+                .any(|member| member.joining.world == *world)
+        };
+        [World::Native, World::Browser]
+            .into_iter()
+            .filter(has)
+            .collect()
+    }
+
     /// Tells what is known of the swarm.
     pub(super) fn report(&mut self, members: &HashMap<u64, Member>) {
-        let has = |world| members.values().any(|member| member.joining.world == world);
-        let copies = |world| has(world).then(|| self.spread.copies(world));
-        let worlds = [World::Native, World::Browser];
-        let spreading = |world: &World| has(*world) && self.spread.mode(*world) == Mode::Spreading;
+        let present = self.worlds(members);
+        let copies = |world| present.contains(&world).then(|| self.spread.copies(world));
         self.figures
             .set_copies(copies(World::Native), copies(World::Browser));
-        self.figures.set_spreading(worlds.iter().any(spreading));
+        let spreading = |world: &World| self.spread.mode(*world) == Mode::Spreading;
+        let any = self.is_on && present.iter().any(spreading);
+        self.figures.set_spreading(any);
         if let (false, Some(first)) = (self.told_first_copy, self.spread.first_copy()) {
             self.told_first_copy = true;
             self.figures.first_copy(first.sent);
         }
-        let any = worlds.iter().any(spreading);
         self.scarce.update(any, |piece| {
-            let Some(piece) = self.geometry.piece(piece) else {
-                return false;
+            let scarce = |piece| {
+                let mut worlds = present.iter();
+                worlds.any(|world| self.spread.is_scarce(*world, piece))
             };
-            worlds
-                .iter()
-                .any(|world| has(*world) && self.spread.is_scarce(*world, piece))
+            self.geometry.piece(piece).is_some_and(scarce)
         });
     }
 }

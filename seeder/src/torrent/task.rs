@@ -6,23 +6,27 @@ use super::fetching::{Fetch, Fetching};
 use super::member::Member;
 use super::seeding::Seeding;
 use super::{About, Admission, Input, Joining, Scarce};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use swarm::choker::{Choker, Kind, Policy};
+use swarm::divide;
 use tokio::sync::mpsc;
-use wire::connection::{CloseReason, Command, Event};
+use wire::allowed_fast::allowed_fast;
+use wire::connection::{CloseReason, Command, Event, Own};
 use wire::extended::pex::PexFlags;
 
 /// How often turns and lists of peers are looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// How many pieces a peer that waits for a slot may have without one.
+const ALLOWED: usize = 4;
 /// How many messages are taken up before it is decided on them.
 const BATCH: usize = 256;
 
 /// Runs until the last peer has gone.
 pub(super) async fn run(about: About, inbox: mpsc::Receiver<Input>) {
     let role = |scarce: &Arc<Scarce>| {
-        let seeding = Seeding::new(about.geometry, about.figures.clone(), scarce.clone());
+        let seeding = Seeding::new(&about, scarce.clone());
         Role::Seed(Box::new(seeding))
     };
     // Nothing comes from a disk that isn't written to.
@@ -58,6 +62,10 @@ struct Task {
     role: Role,
     exchange: Exchange,
     scarce: Arc<Scarce>,
+    /// How many of them we have connected to.
+    n_outgoing: usize,
+    /// Members that want something or did a moment ago: what others cost is nothing, but once a second.
+    active: HashSet<u64>,
     next_tick: Instant,
     wake_at: Instant,
     /// It is served no longer, and nobody is let in.
@@ -78,6 +86,8 @@ impl Task {
             role: role(&scarce),
             exchange: Exchange::default(),
             scarce,
+            n_outgoing: 0,
+            active: HashSet::new(),
             next_tick: now + TICK,
             wake_at: now + TICK,
             over: false,
@@ -161,11 +171,11 @@ impl Task {
                     let members = &mut self.members;
                     match input {
                         Input::Candidates(addresses) => {
-                            fetching.add_candidates(now, addresses, members)
+                            fetching.add_candidates(now, addresses, members);
                         }
                         Input::Undialled(address) => fetching.handle_undialled(now, address),
                         Input::WebSeed { key, runs } => {
-                            fetching.add_web_seed(now, key, runs, members)
+                            fetching.add_web_seed(now, key, runs, members);
                         }
                         Input::Join { .. } | Input::Event { .. } | Input::Leave { .. } => {}
                     }
@@ -189,17 +199,25 @@ impl Task {
         if self.over {
             return Err(CloseReason::Withdrawn);
         }
-        if self.members.values().any(crossing) {
+        let may_cross = joining.outgoing || self.n_outgoing > 0;
+        if may_cross && self.members.values().any(crossing) {
             return Err(CloseReason::NotNeeded);
         }
         let (own, upload_only) = match &mut self.role {
-            Role::Seed(seeding) => (seeding.join(now, key, joining.world), true),
+            // Who is shown little isn't told that we want nothing: libtorrent leaves such a peer at once.
+            Role::Seed(seeding) => {
+                let own = seeding.join(now, key, joining.world);
+                let upload_only = own == Own::All;
+                (own, upload_only)
+            }
             Role::Fetch(fetching) => (fetching.join(key, &joining)?, fetching.is_complete()),
         };
         if let Role::Seed(seeding) = &self.role {
             member.is_metered = seeding.is_metered(key);
         }
         let is_metered = member.is_metered;
+        self.n_outgoing += usize::from(joining.outgoing);
+        self.active.insert(key);
         self.members.insert(key, member);
         // What lives on this machine is many, not one that comes again.
         let ip = joining.remote.ip().to_canonical();
@@ -220,18 +238,19 @@ impl Task {
             match &event {
                 Event::Interested(interested) => {
                     self.choker.handle_interest(now, key, *interested);
+                    self.active.insert(key);
                 }
                 Event::Have(piece) if member.n_have() > before => {
                     let gained = self.about.geometry.piece_len(*piece);
                     self.about.figures.gained(gained.into());
                 }
                 Event::Introduced(introduced) => {
-                    let known = member.listens_at().is_some();
                     member.introduce(introduced);
                     if introduced.speaks_pex() && !self.about.private && member.exchange.is_none() {
                         member.exchange = Some(Told::new(now));
                     }
-                    if let (false, Some(address)) = (known, member.listens_at()) {
+                    if let (false, Some(address)) = (member.is_told_of, member.listens_at()) {
+                        member.is_told_of = true;
                         self.exchange.came(address, flags(member));
                     }
                 }
@@ -242,6 +261,10 @@ impl Task {
             Role::Seed(seeding) => {
                 if let Some(member) = self.members.get(&key) {
                     seeding.handle_event(now, key, member, &event);
+                    // Two that have everything part.
+                    if member.n_have() == self.about.geometry.n_pieces() {
+                        member.command(Command::UploadOnly);
+                    }
                 }
             }
             Role::Fetch(fetching) => {
@@ -254,13 +277,15 @@ impl Task {
 
     fn leave(&mut self, key: u64) {
         if let Some(member) = self.members.remove(&key) {
+            self.n_outgoing -= usize::from(member.joining.outgoing);
+            self.active.remove(&key);
             let now = Instant::now();
             self.choker.handle_leave(now, key);
             match &mut self.role {
                 Role::Seed(seeding) => seeding.leave(now, key),
                 Role::Fetch(fetching) => fetching.leave(key, &member),
             }
-            if let Some(address) = member.listens_at() {
+            if let Some(address) = member.listens_at().filter(|_| member.is_told_of) {
                 self.exchange.went(address);
             }
         } else if let Role::Fetch(fetching) = &mut self.role {
@@ -271,29 +296,32 @@ impl Task {
     /// Time has passed.
     fn wake(&mut self) {
         let now = Instant::now();
-        for (key, member) in &mut self.members {
+        for key in &self.active {
+            let Some(member) = self.members.get_mut(key) else {
+                continue;
+            };
             if let Some(sent) = member.news_of_sent() {
                 self.choker.handle_sent(now, *key, sent);
                 if let Role::Seed(seeding) = &mut self.role {
                     seeding.handle_sent(now, *key, sent);
                 }
             }
-        }
-        match &mut self.role {
-            Role::Seed(seeding) => {
-                for (key, is_metered) in seeding.metered_news(&mut self.members) {
-                    self.choker.handle_metered(key, is_metered);
+            match &self.role {
+                Role::Seed(seeding) => {
+                    let is_metered = seeding.is_metered(*key);
+                    if is_metered != std::mem::replace(&mut member.is_metered, is_metered) {
+                        self.choker.handle_metered(*key, is_metered);
+                    }
                 }
-            }
-            Role::Fetch(_) => {
-                for (key, member) in &self.members {
-                    self.choker.handle_received(now, *key, member.received);
-                }
+                Role::Fetch(_) => self.choker.handle_received(now, *key, member.received),
             }
         }
         if now >= self.next_tick {
             self.next_tick = now + TICK;
             self.tick(now);
+            let members = &self.members;
+            self.active
+                .retain(|key| members.get(key).is_some_and(Member::is_active));
         }
     }
 
@@ -314,9 +342,17 @@ impl Task {
                 member.command(Command::Pex(message));
             }
         }
+        self.allow_fast();
         match &mut self.role {
             Role::Seed(seeding) => seeding.report(&self.members),
             Role::Fetch(fetching) => fetching.tick(now, &mut self.members),
+        }
+        if let Some((uplink, release)) = &self.about.uplink {
+            self.choker.handle_limit(uplink.rate());
+            if let Role::Seed(seeding) = &self.role {
+                let weight = divide::weight(&seeding.standing(&self.members));
+                uplink.set_weight(release, Some(weight.into()));
+            }
         }
         let count =
             |is: fn(&Member) -> bool| self.members.values().filter(|m| is(m)).count() as u64;
@@ -325,6 +361,22 @@ impl Task {
             count(|member| member.interested),
             count(|member| !member.choked),
         );
+    }
+
+    /// Who has come with empty hands and finds all slots taken gets a few pieces to trade with (BEP 6).
+    fn allow_fast(&mut self) {
+        let geometry = self.about.geometry;
+        let waiting = self.members.values_mut().filter(|member| {
+            member.interested && member.choked && !member.is_allowed && !member.is_metered
+        });
+        for member in waiting.filter(|_| matches!(self.role, Role::Seed(_))) {
+            member.is_allowed = true;
+            if member.n_have() < ALLOWED as u32 {
+                let ip = member.joining.remote.ip();
+                let pieces = allowed_fast(ip, &self.about.swarm, &geometry, ALLOWED);
+                member.command(Command::AllowFast(pieces));
+            }
+        }
     }
 
     /// Decides what has come up, and gives the time of the next look.
@@ -353,6 +405,14 @@ impl Task {
         next.into_iter()
             .flatten()
             .fold(self.next_tick, Instant::min)
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some((uplink, release)) = &self.about.uplink {
+            uplink.set_weight(release, None);
+        }
     }
 }
 

@@ -7,9 +7,12 @@ fn about() -> About {
     let length = PieceLength::new(16 << 10).expect("a valid length");
     About {
         geometry: Geometry::new(length, 100_000).expect("few pieces"),
+        swarm: SwarmHash([7; 20]),
         private: false,
         slots: 1,
+        spread: true,
         figures: Arc::new(TorrentFigures::new(100_000)),
+        uplink: None,
         gone: CancellationToken::new(),
         stop: CancellationToken::new(),
     }
@@ -52,7 +55,7 @@ async fn first_copies_are_shown_piece_by_piece() {
     let mut second = join(&handle, &tasks, 2).await;
     assert_eq!(tasks.len(), 1);
     let none = Own::Some(wire::bitfield::Bitfield::none(7));
-    assert_eq!((&first.own, first.upload_only), (&none, true));
+    assert_eq!((&first.own, first.upload_only), (&none, false));
     let mut seen = Vec::new();
     for member in [&mut first, &mut second] {
         member.tell(Event::HasNone).await;
@@ -69,6 +72,19 @@ async fn first_copies_are_shown_piece_by_piece() {
     third.tell(Event::HasNone).await;
     third.tell(Event::Interested(true)).await;
     next(&mut third, shown).await;
+}
+
+#[tokio::test]
+async fn without_spreading_everything_is_shown() {
+    let (handle, tasks) = (SwarmHandle::default(), TaskTracker::new());
+    let about = || About {
+        spread: false,
+        ..about()
+    };
+    let mut member = handle.join(about, joining(1), &tasks).await.unwrap();
+    assert_eq!(member.own, Own::All);
+    member.tell(Event::Interested(true)).await;
+    assert_eq!(member.commands.recv().await, Some(Command::Choke(false)));
 }
 
 #[tokio::test]

@@ -179,6 +179,32 @@ async fn the_scrub_finds_a_wrong_byte_under_an_unchanged_stat() {
     assert_eq!(running.metrics.rehashed_bytes.get(), 0);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn the_scrub_keeps_to_its_budget() {
+    let mut out = Out::new();
+    let scrubbed = out.add(&[("clip.mp4", &[1; 320_000])]);
+    let touched = out.add(&[("other.mp4", b"touched")]);
+    out.save();
+    let mut config = config(&out);
+    config.scrub = Scrub {
+        bytes_per_second: 1,
+        every: Duration::ZERO,
+    };
+    let running = Running::start_with(config).await.unwrap();
+    // A piece of this seeder's is read for the first byte's sake; the next one is due in some hours.
+    let metrics = &running.metrics;
+    until(&metrics.rehashed_bytes, 1).await;
+    let first = metrics.rehashed_bytes.get();
+    assert!(first <= scrubbed.geometry().piece_length().get().into());
+    // What was touched is hashed two looks later, and nothing else in between.
+    let path = payload(&out, &touched, "other.mp4");
+    std::fs::hard_link(&path, out.path().join("link")).unwrap();
+    until(&metrics.torrents_rehashed, 1).await;
+    let since = metrics.rehashed_bytes.get() - first;
+    assert_eq!(since, touched.payload_bytes());
+}
+
 #[tokio::test]
 async fn thousands_of_releases_are_ready_before_one_is_parsed() {
     const RELEASES: usize = 2000;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // A test that can't go on fails.
 
 mod control;
+mod discovery;
 mod files;
 mod hostile;
 mod http;

@@ -44,6 +44,15 @@ impl Out {
     /// Adds a torrent of one file, or of a folder where the paths have several parts. The state is not
     /// written yet.
     pub fn add(&mut self, files: &[(&str, &[u8])]) -> Info {
+        self.add_as(files, false)
+    }
+
+    /// The same, private (BEP 27).
+    pub fn add_private(&mut self, files: &[(&str, &[u8])]) -> Info {
+        self.add_as(files, true)
+    }
+
+    fn add_as(&mut self, files: &[(&str, &[u8])], private: bool) -> Info {
         let inbox = tempfile::tempdir_in(self.path()).unwrap();
         for (path, bytes) in files {
             let path = inbox.path().join(path);
@@ -69,7 +78,7 @@ impl Out {
             roots: true,
         };
         let hashed = store::hash(&layout, inbox.path(), want, 1, &Progress::default()).unwrap();
-        let info = Info::make(&layout, &hashed.hashes, false, None);
+        let info = Info::make(&layout, &hashed.hashes, private, None);
         let id = info.id();
         let data = format!("library/{id}");
         std::fs::create_dir_all(self.path().join("library")).unwrap();

@@ -31,13 +31,23 @@ fn main() -> ExitCode {
         crowd.spreads = spreads;
         crowd.seed = seed;
         let outcome = crowd.run();
-        let name = if spreads { "spread mode" } else { "rarest first alone" };
-        let title = format!("{peers} peers, {pieces} pieces, {name}: {}", words(&outcome));
+        let name = if spreads {
+            "spread mode"
+        } else {
+            "rarest first alone"
+        };
+        let title = format!(
+            "{peers} peers, {pieces} pieces, {name}: {}",
+            words(&outcome)
+        );
         println!("{title}");
         panels.push((title, outcome));
     }
     if let Some(out) = out {
-        let panels: Vec<_> = panels.iter().map(|(title, outcome)| (title.clone(), outcome)).collect();
+        let panels: Vec<_> = panels
+            .iter()
+            .map(|(title, outcome)| (title.clone(), outcome))
+            .collect();
         if let Err(error) = std::fs::write(&out, picture::draw(&panels)) {
             println!("write {out}: {error}");
             return ExitCode::FAILURE;
@@ -48,11 +58,13 @@ fn main() -> ExitCode {
 
 fn words(outcome: &Outcome) -> String {
     let bound = outcome.bound;
-    let last = outcome
-        .last()
-        .map_or("never".to_owned(), |last| format!("{:.3} x the bound", last / bound));
-    let first = outcome.first_copy.map_or("never".to_owned(), |(at, copies)| {
-        format!("{:.3} x with {copies:.3} copies sent", at / bound)
+    let last = outcome.last().map_or("never".to_owned(), |last| {
+        format!("{:.3} x the bound", last / bound)
     });
+    let first = outcome
+        .first_copy
+        .map_or("never".to_owned(), |(at, copies)| {
+            format!("{:.3} x with {copies:.3} copies sent", at / bound)
+        });
     format!("last {last}; first copy out at {first}")
 }

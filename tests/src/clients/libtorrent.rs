@@ -2,7 +2,7 @@
 //! `GROUNDSWELL_LIBTORRENT_PYTHON` names (`./check` puts the newest release into an environment of its own).
 
 use crate::namespace::loopback;
-use crate::process::{Finished, run};
+use crate::process::{Finished, Running, run};
 use crate::programs::{Tool, foreign, root};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,8 @@ const CRASHES: u32 = 2;
 /// A Python with libtorrent's bindings.
 #[derive(Debug, Clone)]
 pub struct Libtorrent {
-    python: PathBuf,
+    /// The interpreter that has them.
+    pub python: PathBuf,
 }
 
 /// What a fetch came to.
@@ -65,20 +66,36 @@ impl Libtorrent {
     /// The same, reaching peers in one way alone: `tcp-plain`, `tcp-encrypted`, `utp-plain`, `utp-encrypted`.
     #[track_caller]
     pub fn fetch_by(&self, source: &str, save: &Path, way: &str) -> Fetched {
+        self.fetch_with(source, save, &["--way", way])
+    }
+
+    /// The same, in a DHT that is entered by this node alone.
+    #[track_caller]
+    pub fn fetch_by_dht(&self, source: &str, save: &Path, router: &str) -> Fetched {
+        self.fetch_with(source, save, &["--dht-router", router])
+    }
+
+    /// A node by which a DHT of our own is entered, and its address. It runs until it is stopped or dropped.
+    #[track_caller]
+    pub fn dht_node(&self) -> (Running, String) {
+        let script = root().join("tests/clients/lt.py");
+        let mut command = Command::new(&self.python);
+        let address = loopback().to_string();
+        command.arg(script).args(["dht", "--address", &address]);
+        let mut node = Running::start(&mut command);
+        let ready = node.wait_event("ready");
+        let address = ready["dht"].as_str().expect("an address").to_owned();
+        (node, address)
+    }
+
+    #[track_caller]
+    fn fetch_with(&self, source: &str, save: &Path, further: &[&str]) -> Fetched {
         let mut crashes = 0;
         let finished = loop {
             let address = loopback().to_string();
             let save = save.to_string_lossy();
-            let finished = self.run(&[
-                "fetch",
-                source,
-                "--save",
-                &save,
-                "--address",
-                &address,
-                "--way",
-                way,
-            ]);
+            let usual = ["fetch", source, "--save", &save, "--address", &address];
+            let finished = self.run(&[&usual, further].concat());
             if finished.code != SEGMENTATION_FAULT || crashes == CRASHES {
                 break finished;
             }

@@ -19,7 +19,9 @@ impl Bits {
     /// All of `n`.
     pub fn all(n: u32) -> Self {
         let mut bits = Self::none(n);
-        (0..n).for_each(|piece| drop(bits.set(piece)));
+        for piece in 0..n {
+            bits.set(piece);
+        }
         bits
     }
 

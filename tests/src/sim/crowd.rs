@@ -111,7 +111,9 @@ impl Crowd {
         let pieces = f64::from(self.n_pieces);
         let honest = || self.leechers.iter().filter(|leecher| !leecher.lies);
         let up: f64 = honest().map(|leecher| leecher.up).sum();
-        let slowest = honest().map(|leecher| leecher.down).fold(f64::MAX, f64::min);
+        let slowest = honest()
+            .map(|leecher| leecher.down)
+            .fold(f64::MAX, f64::min);
         let n = honest().count() as f64;
         (pieces / self.seed_up)
             .max(pieces / slowest)
@@ -158,7 +160,11 @@ impl<'a> Swarm<'a> {
             .map(|behaviour| Leecher::new(*behaviour, crowd.n_pieces))
             .collect();
         let fed = connect(&mut leechers, crowd.neighbours, &mut random);
-        let n_honest = crowd.leechers.iter().filter(|leecher| !leecher.lies).count();
+        let n_honest = crowd
+            .leechers
+            .iter()
+            .filter(|leecher| !leecher.lies)
+            .count();
         let seed = FirstSeed::new(start, crowd.n_pieces, crowd.spreads, SLOT_RATE, crowd.seed);
         let mut swarm = Self {
             crowd,
@@ -247,7 +253,11 @@ impl<'a> Swarm<'a> {
         }
         if self.fed[peer as usize] {
             let now = self.instant();
-            let claims = if behaviour.lies { Bits::all } else { Bits::none };
+            let claims = if behaviour.lies {
+                Bits::all
+            } else {
+                Bits::none
+            };
             let claims = claims(self.crowd.n_pieces);
             self.seed.join(now, peer, behaviour.browser, &claims);
             self.feed();
@@ -445,4 +455,3 @@ fn connect(leechers: &mut [Leecher], most: usize, random: &mut Random) -> Vec<bo
     }
     fed
 }
-

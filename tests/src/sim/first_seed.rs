@@ -34,7 +34,13 @@ struct Fed {
 }
 
 impl FirstSeed {
-    pub(super) fn new(now: Instant, n_pieces: u32, spreads: bool, slot_rate: u64, seed: u64) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        n_pieces: u32,
+        spreads: bool,
+        slot_rate: u64,
+        seed: u64,
+    ) -> Self {
         let length = PieceLength::power_of_two(PIECE as i64).expect("16 KiB is one");
         let geometry = Geometry::new(length, u64::from(n_pieces) * PIECE).expect("few pieces");
         let policy = Policy {
@@ -55,7 +61,11 @@ impl FirstSeed {
 
     pub(super) fn join(&mut self, now: Instant, peer: u32, browser: bool, has: &Bits) {
         let n_pieces = self.geometry.n_pieces();
-        let world = if browser { World::Browser } else { World::Native };
+        let world = if browser {
+            World::Browser
+        } else {
+            World::Native
+        };
         let key = u64::from(peer);
         let mode = match &mut self.spread {
             Some(spread) => spread.handle_join(now, key, world),
@@ -117,7 +127,9 @@ impl FirstSeed {
                     continue;
                 };
                 match reveal {
-                    Reveal::Piece(piece) => drop(fed.shown.set(piece.get())),
+                    Reveal::Piece(piece) => {
+                        fed.shown.set(piece.get());
+                    }
                     Reveal::All => fed.shown = Bits::all(self.geometry.n_pieces()),
                 }
             }

@@ -28,18 +28,16 @@ pub fn draw(panels: &[(String, &Outcome)]) -> String {
     svg
 }
 
-fn panel(
-    svg: &mut String,
-    y: f64,
-    title: &str,
-    outcome: &Outcome,
-    span: f64,
-) -> std::fmt::Result {
+fn panel(svg: &mut String, y: f64, title: &str, outcome: &Outcome, span: f64) -> std::fmt::Result {
     let (width, height) = PLOT;
     let x_of = |at: f64| LEFT + at / outcome.bound / span * width;
     let y_of = |part: f64| y + TOP + height * (1.0 - part);
     let (left, right) = (LEFT, LEFT + width);
-    writeln!(svg, "<text x=\"{left}\" y=\"{:.0}\" font-size=\"14\">{title}</text>", y + 24.0)?;
+    writeln!(
+        svg,
+        "<text x=\"{left}\" y=\"{:.0}\" font-size=\"14\">{title}</text>",
+        y + 24.0
+    )?;
     for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
         let level = y_of(part);
         writeln!(
@@ -74,13 +72,22 @@ fn panel(
     )?;
     let mut legend = LEFT;
     for (name, colour, value) in [
-        ("pieces everywhere", "#1b6ca8", (|p: &Progress| p.pieces) as fn(&Progress) -> f64),
+        (
+            "pieces everywhere",
+            "#1b6ca8",
+            (|p: &Progress| p.pieces) as fn(&Progress) -> f64,
+        ),
         ("peers that are done", "#2a9d4a", |p| p.peers),
         ("pieces with somebody", "#c8553d", |p| p.out),
     ] {
         let mut points = String::new();
         for progress in &outcome.progress {
-            write!(points, "{:.1},{:.1} ", x_of(progress.at), y_of(value(progress)))?;
+            write!(
+                points,
+                "{:.1},{:.1} ",
+                x_of(progress.at),
+                y_of(value(progress))
+            )?;
         }
         let under = floor + 36.0;
         writeln!(

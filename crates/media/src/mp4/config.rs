@@ -2,7 +2,7 @@
 
 use super::bytes::Bytes;
 use crate::h264::AvcC;
-use crate::model::{Chroma, VideoCodec};
+use crate::model::{Chroma, Video, VideoCodec};
 
 /// The facts of a codec configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,26 @@ impl Picture {
             profile: None,
             bit_depth: None,
             chroma: None,
+        }
+    }
+
+    /// The track that has it: its size as shown, before the turn.
+    pub(crate) fn track(
+        self,
+        (width, height): (u32, u32),
+        rotation: u16,
+        frame_rate: Option<f64>,
+    ) -> Video {
+        Video {
+            codec: self.codec,
+            codecs: self.codecs,
+            width,
+            height,
+            rotation,
+            frame_rate,
+            bit_depth: self.bit_depth,
+            chroma: self.chroma,
+            profile: self.profile,
         }
     }
 }

@@ -14,20 +14,6 @@ pub(super) const FLV: &[u8] = b"FLV\x01";
 /// MPEG program stream: a pack's start code.
 pub(super) const MPEG_PS: &[u8] = &[0, 0, 1, 0xba];
 
-fn picture(codec: VideoCodec, width: u32, height: u32) -> Video {
-    Video {
-        codec,
-        codecs: String::new(),
-        width,
-        height,
-        rotation: 0,
-        frame_rate: None,
-        bit_depth: None,
-        chroma: None,
-        profile: None,
-    }
-}
-
 fn sound(codec: AudioCodec) -> Audio {
     Audio {
         codec,
@@ -74,7 +60,7 @@ pub(super) fn probe_asf(source: &dyn ReadAt) -> Result<Media, ProbeError> {
                     let size = |at| little(object, at, 4) as u32;
                     media
                         .video
-                        .get_or_insert(picture(fourcc(code), size(78), size(82)));
+                        .get_or_insert(Video::of(fourcc(code), size(78), size(82)));
                 }
                 Some(kind) if *kind == AUDIO => {
                     media.audio_tracks += 1;
@@ -113,7 +99,7 @@ pub(super) fn probe_flv(source: &dyn ReadAt) -> Result<Media, ProbeError> {
                     4 | 5 => VideoCodec::Other("On2 VP6".into()),
                     _ => VideoCodec::Other("Flash video".into()),
                 };
-                media.video = Some(picture(codec, 0, 0));
+                media.video = Some(Video::of(codec, 0, 0));
             }
             8 if media.audio.is_none() => {
                 media.audio_tracks = 1;
@@ -153,7 +139,7 @@ pub(super) fn probe_mpeg_ps(source: &dyn ReadAt) -> Result<Media, ProbeError> {
         match code {
             Some(0xe0..=0xef) if media.video.is_none() => {
                 media.video_tracks = 1;
-                media.video = Some(picture(VideoCodec::Other("MPEG-1".into()), 0, 0));
+                media.video = Some(Video::of(VideoCodec::Other("MPEG-1".into()), 0, 0));
             }
             // A sequence header's extension: only MPEG-2 has it.
             Some(0xb5) => {

@@ -229,17 +229,12 @@ fn probe_avi(window: &mut Window<'_>) -> Result<Media, ProbeError> {
             b"strf" if &kind == b"vids" => {
                 media.video_tracks += 1;
                 let code = body.get(16..20).unwrap_or(b"????");
+                // The height is negative where lines count from the top.
+                let (width, height) = (little::<4>(body, 4), little::<4>(body, 8));
+                let height = (height as u32 as i32).unsigned_abs();
                 media.video.get_or_insert(Video {
-                    codec: fourcc(code),
-                    codecs: String::new(),
-                    width: little::<4>(body, 4) as u32,
-                    // Negative where lines count from the top.
-                    height: (little::<4>(body, 8) as u32 as i32).unsigned_abs(),
-                    rotation: 0,
                     frame_rate: rate,
-                    bit_depth: None,
-                    chroma: None,
-                    profile: None,
+                    ..Video::of(fourcc(code), width as u32, height)
                 });
             }
             b"strf" if &kind == b"auds" => {

@@ -168,18 +168,8 @@ impl Head {
             0xd1 => other("Dirac"),
             _ => other("VC-1"),
         };
-        let (width, height) = self.sps.map_or((0, 0), |sps| sps.shown());
-        Video {
-            codec: picture.codec,
-            codecs: picture.codecs,
-            width,
-            height,
-            rotation: 0,
-            frame_rate: self.sps.and_then(|sps| sps.frame_rate),
-            bit_depth: picture.bit_depth,
-            chroma: picture.chroma,
-            profile: picture.profile,
-        }
+        let size = self.sps.map_or((0, 0), |sps| sps.shown());
+        picture.track(size, 0, self.sps.and_then(|sps| sps.frame_rate))
     }
 
     fn audio(&self) -> Audio {

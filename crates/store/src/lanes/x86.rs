@@ -1,9 +1,5 @@
-//! The SHA extensions of x86-64, and vectors of 512 bits for SHA-1 (`wide`). Each function that uses such instructions
-//! is reached through a state that exists only where the processor has them.
-
-mod wide;
-
-pub use wide::{Sha1Wide, available as available_wide};
+//! The SHA extensions of x86-64. The only unsafe code of this crate: each function that uses the
+//! instructions is reached through a state that exists only where the processor has them.
 
 use super::LANES;
 use std::arch::x86_64::{

@@ -159,7 +159,7 @@ fn key(layout: &Layout, want: Want, stats: &[Option<StatRecord>]) -> [u8; 32] {
     };
     add(&MAGIC);
     add(&LEAF.to_be_bytes());
-    add(&super::unit::step(layout).to_be_bytes());
+    add(&super::unit::UNIT_BYTES.to_be_bytes());
     add(&layout.geometry().piece_length().get().to_be_bytes());
     add(&[u8::from(want.pieces), u8::from(want.roots)]);
     for (file, stat) in layout.files().iter().zip(stats) {

@@ -2,7 +2,7 @@
 //! hashes each gives.
 
 use super::{LEAF, Want};
-use crate::lanes::{LANES, WIDE};
+use crate::lanes::LANES;
 use metainfo::Layout;
 use std::ops::Range;
 
@@ -19,31 +19,18 @@ pub(super) struct Unit {
     pub range: Range<u64>,
 }
 
-/// A payload of so many units or more is cut into units that fill the widest lanes; of fewer, one that is begun late
-/// would keep the others waiting.
-const MANY_UNITS: u64 = if cfg!(test) { 2 } else { 64 };
-
 /// Units that tile the payload. The same for every machine: a journal names them.
 pub(super) fn units(layout: &Layout) -> Vec<Unit> {
+    let piece_length = u64::from(layout.geometry().piece_length().get());
+    let pieces = (UNIT_BYTES / piece_length).max(1);
+    let step = piece_length * pieces.next_multiple_of(LANES as u64);
     let total = layout.map().total_length();
-    let step = step(layout);
     (0..total.div_ceil(step))
         .map(|i| Unit {
             index: i as usize,
             range: i * step..total.min((i + 1) * step),
         })
         .collect()
-}
-
-/// How long a unit is: whole pieces, as many as go in step or a multiple of that.
-pub(super) fn step(layout: &Layout) -> u64 {
-    let piece_length = u64::from(layout.geometry().piece_length().get());
-    let pieces = (UNIT_BYTES / piece_length).max(1);
-    let wide = piece_length * pieces.next_multiple_of(WIDE as u64);
-    if layout.map().total_length() / wide >= MANY_UNITS {
-        return wide;
-    }
-    piece_length * pieces.next_multiple_of(LANES as u64)
 }
 
 /// How many pieces a unit gives.

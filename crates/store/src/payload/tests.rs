@@ -110,6 +110,26 @@ fn what_is_in_memory_is_read_without_waiting_once_it_is_open() {
 }
 
 #[test]
+fn files_of_all_torrents_together_are_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, info) = payload(folder.path(), Format::V1);
+    let payloads: Vec<Payload> = (0..OPEN_IN_ALL)
+        .map(|_| Payload::new(folder.path(), &info, &[]))
+        .collect();
+    let read = |payload: &Payload| {
+        let mut out = Vec::new();
+        payload.read(0..20_010, &mut out).unwrap();
+        out.len()
+    };
+    for payload in &payloads {
+        assert_eq!(read(payload), 20_010);
+    }
+    let open: usize = payloads.iter().map(|p| p.opened().files.len()).sum();
+    assert!(open <= OPEN_IN_ALL, "{open}");
+    assert_eq!(read(&payloads[0]), 20_010, "it is opened again");
+}
+
+#[test]
 fn files_that_move_with_their_root_are_found_again() {
     let folder = tempfile::tempdir().unwrap();
     let (payload, _) = payload(folder.path(), Format::V1);

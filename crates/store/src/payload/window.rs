@@ -50,6 +50,11 @@ impl Window {
         })
     }
 
+    /// Whether it shows this file.
+    pub(super) fn is_of(&self, file: &OpenFile) -> bool {
+        self.file.index == file.index
+    }
+
     /// Whether all of a range of the payload lies in it.
     pub fn covers(&self, range: &Range<u64>) -> bool {
         self.covers.start <= range.start && range.end <= self.covers.end

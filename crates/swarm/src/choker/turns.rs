@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// What is known of one peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerView {
+pub(super) struct PeerView {
     /// The caller's name for the peer.
     pub key: u64,
     /// Since when it has wanted something (`true`) or nothing (`false`).

@@ -134,6 +134,18 @@ impl Partial {
         true
     }
 
+    /// What this peer has given is free again.
+    pub(super) fn give_back(&mut self, key: u64) {
+        for (_, state) in &mut self.blocks {
+            if *state == State::Here(key) {
+                *state = State::Free;
+                self.n_here -= 1;
+                self.n_free += 1;
+                self.free_from = 0;
+            }
+        }
+    }
+
     /// A block is here; gives the other peers it was asked of, or `None` where it was here already.
     pub(super) fn receive(&mut self, block: &Block, key: u64) -> Option<Vec<u64>> {
         let state = self.slot(block)?;

@@ -1,9 +1,11 @@
 //! The picker against swarms of made-up peers: what is asked, how often, and who is blamed.
 
+use super::choice::{OVERDUE, follows};
 use super::*;
 use metainfo::geometry::{BLOCK_LENGTH, PieceLength};
 use proptest::prelude::*;
 use std::collections::HashMap;
+use std::time::Duration;
 
 #[allow(clippy::disallowed_methods)]
 fn epoch() -> Instant {
@@ -231,6 +233,23 @@ fn of_several_givers_the_liar_is_found_by_the_right_bytes() {
     assert!(picker.is_complete());
 }
 
+#[test]
+fn nothing_of_a_liar_is_kept() {
+    let mut picker = picker(2);
+    let now = epoch();
+    join_seed(&mut picker, 1);
+    let asked = picker.choose(now, 1);
+    picker.handle_block(now, 1, asked[0]);
+    picker.handle_distrust(1);
+    assert!(picker.choose(now, 1).is_empty());
+    join_seed(&mut picker, 2);
+    let mut again = picker.choose(now, 2);
+    again.sort();
+    let mut all = asked;
+    all.sort();
+    assert_eq!(again, all);
+}
+
 /// A peer of a made-up swarm.
 #[derive(Debug, Clone)]
 struct Made {
@@ -308,7 +327,7 @@ proptest! {
                         queues.entry(*other).or_default().retain(|b| *b != block);
                     }
                     if received.is_new {
-                        disk.insert(block, made.liar && random.next() % 2 == 0);
+                        disk.insert(block, made.liar && random.next().is_multiple_of(2));
                     }
                     if received.is_last {
                         let piece = block.piece();
@@ -317,6 +336,7 @@ proptest! {
                         let right = geometry.blocks(piece).all(|block| !disk[&block]);
                         for banned in picker.handle_verified(piece, right, &digests) {
                             prop_assert!(swarm.get(&banned).is_none_or(|made| made.liar), "{banned} is honest");
+                            picker.handle_distrust(banned);
                             swarm.remove(&banned);
                             queues.remove(&banned);
                             picker.handle_leave(banned);

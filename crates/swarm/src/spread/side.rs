@@ -16,9 +16,10 @@ const PLENTY: u32 = 3;
 const SCARCE: u32 = 2;
 /// How many claims weigh as much as one piece that was seen to go over.
 const CLAIMS_A_COPY: u32 = 3;
-/// How many pieces are under way at first, and at least.
-const FIRST_PIECES: usize = 4;
-const LEAST_PIECES: usize = 3;
+/// How many pieces are under way at first, and at least: a TCP flow that has rested takes several round trips to
+/// come to speed again, so a few have to overlap. Measured at 16 Mbit/s: with three the link is nine tenths full.
+const FIRST_PIECES: usize = 8;
+const LEAST_PIECES: usize = 8;
 const MOST_PIECES: usize = 65_536;
 /// How long a piece is taken to need before one has come over.
 const FIRST_LATENCY: Duration = Duration::from_millis(250);
@@ -28,6 +29,13 @@ const LOST: Duration = Duration::from_secs(10);
 const SILENT_PIECES: u32 = 16;
 const SILENT_TIME: Duration = Duration::from_secs(3);
 
+/// While pieces that nobody has are under way, others wait until no more than this are: the link is still busy.
+const LAST_PIECES: usize = 6;
+/// With fewer pieces there is nothing to spread. (And libtorrent 2.0 leaves whoever comes to have everything by the
+/// first `have`.)
+const FEW_PIECES: u32 = 4;
+/// How long nobody is looked for after nobody was found, unless something happens.
+const REST: Duration = Duration::from_millis(100);
 /// With so many there is no choosing.
 const FEW_PEERS: usize = 2;
 
@@ -61,7 +69,11 @@ pub(super) struct Side {
     /// Pieces under way.
     load: usize,
     /// There was room for more under way, and nobody to take it, since the last look.
-    pub(super) is_starved: bool,
+    is_starved: bool,
+    /// When nobody was found; nothing has happened since.
+    resting: Option<Instant>,
+    /// When the last peer came.
+    joined: Instant,
     pace: Pace,
     /// How long it takes from showing a piece to seeing it, on the average.
     latency: Option<Duration>,
@@ -78,7 +90,7 @@ impl Side {
             claimed: Vec::new(),
             giver: Vec::new(),
             below: [n_pieces; PLENTY as usize],
-            is_plain: false,
+            is_plain: n_pieces < FEW_PIECES,
             turned_plain: false,
             is_heard: false,
             silent: 0,
@@ -87,14 +99,17 @@ impl Side {
             passed_on: 0,
             load: 0,
             is_starved: false,
+            resting: None,
+            joined: now,
             pace: first_pace(now),
             latency: None,
             looked: now,
         }
     }
 
-    pub(super) fn handle_join(&mut self) {
+    pub(super) fn handle_join(&mut self, now: Instant) {
         self.n_peers += 1;
+        self.joined = now;
         if self.shown.is_empty() {
             let n = self.n_pieces as usize;
             self.rarity = Rarity::new(self.n_pieces);
@@ -113,7 +128,7 @@ impl Side {
             self.is_heard = false;
             self.silent = 0;
             self.began = None;
-            self.is_plain = false;
+            self.is_plain = self.n_pieces < FEW_PIECES;
         }
     }
 
@@ -193,7 +208,7 @@ impl Side {
         let below = |copies: u32| self.below[copies as usize - 1];
         let is_mute = !self.is_heard && self.silent >= SILENT_PIECES;
         if self.is_plain {
-            self.is_plain = below(SCARCE) == 0 || is_mute;
+            self.is_plain = below(SCARCE) == 0 || is_mute || self.n_pieces < FEW_PIECES;
         } else if below(PLENTY) == 0 || is_mute {
             self.is_plain = true;
             self.turned_plain = true;
@@ -205,6 +220,29 @@ impl Side {
     /// Whether one more may be under way. One or two peers have nobody to wait for: their windows are enough.
     pub(super) fn has_room(&self) -> bool {
         self.load < self.pace.limit() || self.n_peers <= FEW_PEERS
+    }
+
+    /// Whether a piece that others have, or are getting, may go now: once a copy is out, or where the link would
+    /// idle.
+    pub(super) fn may_repeat(&self) -> bool {
+        self.has_copy() || self.load < LAST_PIECES
+    }
+
+    /// Nobody was found to give a piece to.
+    pub(super) fn starve(&mut self, now: Instant) {
+        self.is_starved = true;
+        self.resting = Some(now);
+    }
+
+    /// Something has happened: it is worth looking for somebody again.
+    pub(super) fn wake(&mut self) {
+        self.resting = None;
+    }
+
+    /// Whether it is too soon to look again.
+    pub(super) fn rests(&self, now: Instant) -> bool {
+        self.resting
+            .is_some_and(|since| now.saturating_duration_since(since) < REST)
     }
 
     /// The rarest piece of those that `fits` gives back, a random one of the equally rare.
@@ -219,10 +257,15 @@ impl Side {
         })
     }
 
+    /// Whether somebody has a piece or is getting it.
+    pub(super) fn is_taken(&self, piece: PieceIndex) -> bool {
+        self.rarity.count(piece.get()) > 0
+    }
+
     /// A piece is shown to a peer. Says whether nobody else has it or is getting it.
     pub(super) fn give(&mut self, now: Instant, piece: PieceIndex, key: u64) -> bool {
         self.began.get_or_insert(now);
-        let is_first = self.rarity.count(piece.get()) == 0;
+        let is_first = !self.is_taken(piece);
         if is_first {
             self.giver[piece.as_usize()] = key;
         }
@@ -258,22 +301,14 @@ impl Side {
         now.saturating_duration_since(self.looked) >= TICK / 2
     }
 
-    pub(super) fn wants_ticks(&self) -> bool {
-        self.load > 0 || self.below[0] > 0
+    pub(super) fn wants_ticks(&self, now: Instant) -> bool {
+        self.load > 0 || now.saturating_duration_since(self.joined) < 2 * REST
     }
 
-    pub(super) fn handle_timeout<'a>(
-        &mut self,
-        now: Instant,
-        peers: impl Iterator<Item = &'a mut Peer>,
-        geometry: &Geometry,
-    ) {
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.looked = now;
-        let latency = self.latency.unwrap_or(FIRST_LATENCY);
-        let is_full = !std::mem::take(&mut self.is_starved);
-        for peer in peers {
-            self.look_after(now, latency, peer, geometry);
-        }
+        let latency = self.latency();
+        let is_full = !std::mem::take(&mut self.is_starved) && self.resting.is_none();
         // Pieces come in bursts: a measurement takes in several.
         self.pace
             .handle_timeout(now, is_full, latency.max(2 * TICK));
@@ -283,13 +318,14 @@ impl Side {
         }
     }
 
-    fn look_after(
-        &mut self,
-        now: Instant,
-        latency: Duration,
-        peer: &mut Peer,
-        geometry: &Geometry,
-    ) {
+    fn latency(&self) -> Duration {
+        self.latency.unwrap_or(FIRST_LATENCY)
+    }
+
+    /// Looks what has become of what a peer was given.
+    pub(super) fn look_after(&mut self, now: Instant, peer: &mut Peer, geometry: &Geometry) {
+        let latency = self.latency();
+        let before = self.load;
         let since = |at: Instant| now.saturating_duration_since(at);
         let mut lost = false;
         for at in 0..peer.given.len() {
@@ -318,6 +354,9 @@ impl Side {
                 self.load -= 1;
                 peer.window = (peer.window / 2).max(1);
             }
+        }
+        if lost || self.load < before {
+            self.wake();
         }
         if lost {
             let is_lost = |given: &Given| since(given.moved) > latency * 8 + LOST;

@@ -118,7 +118,7 @@ fn few_are_under_way_at_once_and_never_none() {
     (1..=100).for_each(|key| {
         story.join(key);
     });
-    assert_eq!(story.poll().len(), 4);
+    assert_eq!(story.poll().len(), 8);
     // A link of a piece every 100 ms, whoever it goes to.
     let mut queue: Vec<(u64, PieceIndex)> = Vec::new();
     story
@@ -138,7 +138,7 @@ fn few_are_under_way_at_once_and_never_none() {
         queue.extend(story.poll());
         most = most.max(queue.len());
     }
-    assert!(most <= 20, "{most} at once");
+    assert!(most <= 24, "{most} at once");
 }
 
 #[test]
@@ -166,73 +166,74 @@ fn a_lone_peer_gets_all_the_speed_there_is() {
 
 #[test]
 fn a_piece_of_a_peer_that_leaves_goes_to_another() {
-    let mut story = Story::new(1);
+    let mut story = Story::new(4);
     story.join(1);
-    assert_eq!(story.poll(), [(1, story.piece(0))]);
+    let first = story.poll();
+    assert_eq!(first.len(), 2);
     story.spread.handle_leave(story.now, 1);
     story.join(2);
-    assert_eq!(story.poll(), [(2, story.piece(0))]);
-    // It had it, told nobody else, and went.
-    story.fetch(2, story.piece(0));
+    let mut again = Vec::new();
+    while again.len() < 4 {
+        let news = story.poll();
+        assert!(!news.is_empty());
+        news.iter()
+            .for_each(|(key, piece)| story.fetch(*key, *piece));
+        again.extend(news);
+    }
+    assert!(first.iter().all(|(_, piece)| again.contains(&(2, *piece))));
+    // It had everything, told nobody else, and went.
     assert_eq!(story.spread.copies(NATIVE), 1.0);
     story.spread.handle_leave(story.now, 2);
     assert_eq!(story.spread.copies(NATIVE), 0.0);
     story.join(3);
-    assert_eq!(story.poll(), [(3, story.piece(0))]);
+    assert_eq!(story.poll().len(), 2);
 }
 
 #[test]
 fn a_piece_that_nothing_comes_of_is_given_to_another() {
-    let mut story = Story::new(8);
+    let mut story = Story::new(32);
     (1..=4).for_each(|key| {
         story.join(key);
     });
-    let first = story.poll();
-    assert_eq!(first.len(), 4);
-    let (dead, piece) = first[0];
-    let mut seconds = 0;
-    let again = loop {
-        story.pass(100 * MS);
-        let news = story.poll();
-        for (key, piece) in news.iter().filter(|(key, _)| *key != dead) {
-            story.fetch(*key, *piece);
+    let mut news = story.poll();
+    let (dead, piece) = news[0];
+    for _ in 0..300 {
+        for (key, other) in &news {
+            if *key != dead {
+                story.fetch(*key, *other);
+            }
         }
-        if seconds == 0 {
-            first[1..]
-                .iter()
-                .for_each(|(key, piece)| story.fetch(*key, *piece));
-        }
-        seconds += 1;
-        if let Some(again) = news
+        if news
             .iter()
-            .find(|(key, other)| *other == piece && *key != dead)
+            .any(|(key, other)| *key != dead && *other == piece)
         {
-            break *again;
+            return;
         }
-        assert!(seconds < 300, "never given again");
-    };
-    assert_ne!(again.0, dead);
+        story.pass(100 * MS);
+        news = story.poll();
+    }
+    panic!("never given again");
 }
 
 #[test]
 fn who_passes_on_gets_more() {
     let mut story = Story::new(400);
-    story.join(1);
-    story.join(2);
-    story.join(3);
-    for _ in 0..100 {
+    (1..=12).for_each(|key| {
+        story.join(key);
+    });
+    for _ in 0..30 {
         for (key, piece) in story.poll() {
             story.pass(10 * MS);
             story.fetch(key, piece);
-            // Peer 1 gives what it gets to 3; 2 and 3 keep what they have.
+            // Peer 1 gives what it gets to 12; all others keep what they have.
             if key == 1 {
-                story.spread.handle_have(story.now, 3, piece);
+                story.spread.handle_have(story.now, 12, piece);
             }
         }
         story.pass(MS);
     }
     let got = |key: u64| story.shown[&key].len();
-    assert!(got(1) > 5 * got(2), "{} and {}", got(1), got(2));
+    assert!(got(1) > 3 * got(2), "{} and {}", got(1), got(2));
     assert!(got(2) > 0);
     assert_eq!(story.spread.passed_on(1), got(1) as u64 * PIECE);
     assert_eq!(story.spread.passed_on(2), 0);
@@ -267,6 +268,16 @@ fn claims_are_not_copies() {
         16 * PIECE,
         "the honest one was given everything"
     );
+}
+
+#[test]
+fn a_torrent_of_a_piece_or_two_is_not_spread() {
+    let mut story = Story::new(1);
+    assert_eq!(story.join(1), Mode::Plain);
+    story.fetch(1, story.piece(0));
+    story.spread.handle_leave(story.now, 1);
+    assert_eq!(story.join(2), Mode::Plain);
+    assert!(!story.spread.metered(2));
 }
 
 #[test]
@@ -367,6 +378,7 @@ proptest! {
                 1 => story.spread.handle_leave(now, key),
                 2 => story.spread.handle_have(now, key, piece),
                 3 => story.spread.handle_dont_have(now, key, piece),
+                4 if pieces == 0 => story.spread.handle_bitfield(now, key, &Bitfield::none(6)),
                 4 => story.spread.handle_bitfield(now, key, &Bitfield::all(6)),
                 5 => story.send(key, pieces * PIECE),
                 6 => story.fetch(key, piece),

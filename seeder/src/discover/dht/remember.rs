@@ -25,8 +25,9 @@ pub(super) fn write(file: &Path, nodes: &[String]) {
     let nodes = &nodes[..nodes.len().min(MAX)];
     let text = serde_json::to_string(nodes).expect("a list of texts is JSON");
     let folder = file.parent().unwrap_or(Path::new("."));
-    let written = std::fs::create_dir_all(folder)
-        .and_then(|()| store::atomic::write_atomic(file, text.as_bytes()).map_err(std::io::Error::other));
+    let written = std::fs::create_dir_all(folder).and_then(|()| {
+        store::atomic::write_atomic(file, text.as_bytes()).map_err(std::io::Error::other)
+    });
     if let Err(error) = written {
         tracing::debug!("nodes of the DHT aren't remembered: {error}");
     }

@@ -22,7 +22,10 @@ pub(super) struct Search {
 
 impl Search {
     pub(super) fn encode(&self, group: SocketAddr) -> String {
-        let mut text = format!("BT-SEARCH * HTTP/1.1\r\nHost: {group}\r\nPort: {}\r\n", self.port);
+        let mut text = format!(
+            "BT-SEARCH * HTTP/1.1\r\nHost: {group}\r\nPort: {}\r\n",
+            self.port
+        );
         for swarm in self.swarms.iter().take(MAX_SWARMS) {
             let _ = write!(text, "Infohash: {swarm}\r\n");
         }

@@ -24,7 +24,9 @@ fn heard(swarm: SwarmHash, cookie: &str) -> Vec<u8> {
         swarms: vec![swarm],
         cookie: Some(cookie.to_owned()),
     };
-    search.encode(SocketAddr::new(GROUP_V4.into(), PORT)).into_bytes()
+    search
+        .encode(SocketAddr::new(GROUP_V4.into(), PORT))
+        .into_bytes()
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,7 +83,10 @@ async fn who_is_heard_is_passed_on_to_who_seeks() {
     local.hear(&heard(SWARM, "theirs"), from);
     local.hear(&heard(SWARM, "ours"), from);
     local.hear(b"nonsense", from);
-    assert_eq!(addresses.try_recv().unwrap(), "10.0.0.9:7000".parse().unwrap());
+    assert_eq!(
+        addresses.try_recv().unwrap(),
+        "10.0.0.9:7000".parse().unwrap()
+    );
     assert!(addresses.try_recv().is_err());
     assert_eq!(local.metrics.lsd_passed_over.get(), 1);
     drop(searching);

@@ -7,7 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 pub(super) async fn default_route(bind: Option<IpAddr>) -> Option<(Ipv4Addr, IpAddr)> {
     let table = tokio::fs::read_to_string("/proc/net/route").await.ok()?;
     let gateway = parse(&table)?;
-    let own = super::own_address_towards(SocketAddr::from((gateway, 5351))).await.ok()?;
+    let own = super::own_address_towards(SocketAddr::from((gateway, 5351)))
+        .await
+        .ok()?;
     let fits = bind.is_none_or(|bind| bind.is_unspecified() || bind == own);
     fits.then_some((gateway, own))
 }

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
-use wire::tracker::http::{PeerForm, encode_reply, parse_announce};
 use wire::tracker::TrackerPeer;
+use wire::tracker::http::{PeerForm, encode_reply, parse_announce};
 
 fn urls(list: &[&[&str]]) -> Vec<Vec<String>> {
     let tier = |tier: &&[&str]| tier.iter().map(|url| (*url).to_owned()).collect();
@@ -16,10 +16,23 @@ fn urls(list: &[&[&str]]) -> Vec<Vec<String>> {
 fn what_a_torrent_names_is_bounded() {
     let many = vec![vec!["http://a/announce".to_owned(); 100]; 100];
     let planned = plan(&many, false);
-    assert_eq!((planned.len(), planned[0].len(), planned[0][0].len()), (MAX_TIERS, 1, MAX_TRACKERS));
-    let mixed = urls(&[&["wss://a/announce"], &["udp://b:1", "file:///x"], &["https://c/"]]);
-    assert_eq!(plan(&mixed, false), [urls(&[&["udp://b:1"]]), urls(&[&["https://c/"]])]);
-    assert_eq!(plan(&mixed, true), [urls(&[&["udp://b:1"], &["https://c/"]])]);
+    assert_eq!(
+        (planned.len(), planned[0].len(), planned[0][0].len()),
+        (MAX_TIERS, 1, MAX_TRACKERS)
+    );
+    let mixed = urls(&[
+        &["wss://a/announce"],
+        &["udp://b:1", "file:///x"],
+        &["https://c/"],
+    ]);
+    assert_eq!(
+        plan(&mixed, false),
+        [urls(&[&["udp://b:1"]]), urls(&[&["https://c/"]])]
+    );
+    assert_eq!(
+        plan(&mixed, true),
+        [urls(&[&["udp://b:1"], &["https://c/"]])]
+    );
     assert!(plan(&[], true).is_empty());
 }
 
@@ -68,8 +81,13 @@ async fn http_tracker(location: Option<String>) -> (String, mpsc::UnboundedRecei
             let _ = tell.send(parse_announce(query.as_bytes()).unwrap().0);
             let body = encode_reply(&reply("10.0.0.1:6881"), PeerForm::Compact);
             let head = match &location {
-                Some(to) => format!("HTTP/1.1 302 Found\r\nLocation: {to}?{query}\r\nContent-Length: 0\r\n\r\n"),
-                None => format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len()),
+                Some(to) => format!(
+                    "HTTP/1.1 302 Found\r\nLocation: {to}?{query}\r\nContent-Length: 0\r\n\r\n"
+                ),
+                None => format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    body.len()
+                ),
             };
             stream.write_all(head.as_bytes()).await.unwrap();
             stream.write_all(&body).await.unwrap();
@@ -86,14 +104,26 @@ async fn an_http_tracker_is_told_of_coming_and_going() {
     asker.progress.left.store(5, Ordering::Relaxed);
     let stop = CancellationToken::new();
     // The first of its tier is nobody, the second sends on.
-    let tiers = vec![vec!["http://127.0.0.1:1/announce".to_owned()], vec![sends_on]];
+    let tiers = vec![
+        vec!["http://127.0.0.1:1/announce".to_owned()],
+        vec![sends_on],
+    ];
     let running = tokio::spawn(run(asker.clone(), tiers, stop.clone()));
-    assert_eq!(addresses.recv().await, Some("10.0.0.1:6881".parse().unwrap()));
+    assert_eq!(
+        addresses.recv().await,
+        Some("10.0.0.1:6881".parse().unwrap())
+    );
     let started = told.recv().await.unwrap();
-    assert_eq!((started.event, started.left, started.port.get()), (Event::Started, Some(5), 6881));
+    assert_eq!(
+        (started.event, started.left, started.port.get()),
+        (Event::Started, Some(5), 6881)
+    );
     asker.progress.left.store(0, Ordering::Relaxed);
     let completed = told.recv().await.unwrap();
-    assert_eq!((completed.event, completed.left), (Event::Completed, Some(0)));
+    assert_eq!(
+        (completed.event, completed.left),
+        (Event::Completed, Some(0))
+    );
     stop.cancel();
     assert_eq!(told.recv().await.unwrap().event, Event::Stopped);
     running.await.unwrap();
@@ -122,10 +152,18 @@ async fn a_udp_tracker_is_asked_in_two_steps() {
     assert_eq!(request[..12], [1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 1]);
     assert_eq!(request[16..36], [7; 20]);
     assert!(request.ends_with(b"\x02\x09/announce"));
-    let head = [&[0, 0, 0, 1], &request[12..16], &[0, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 1]].concat();
+    let head = [
+        &[0, 0, 0, 1],
+        &request[12..16],
+        &[0, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 1],
+    ]
+    .concat();
     let answer = [&head[..], &[10, 0, 0, 2, 0x1a, 0xe1]].concat();
     socket.send_to(&answer, from).await.unwrap();
-    assert_eq!(addresses.recv().await, Some("10.0.0.2:6881".parse().unwrap()));
+    assert_eq!(
+        addresses.recv().await,
+        Some("10.0.0.2:6881".parse().unwrap())
+    );
     stop.cancel();
     running.await.unwrap();
 }

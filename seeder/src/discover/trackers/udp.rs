@@ -89,8 +89,16 @@ mod tests {
             split("udp://t.example:6969/announce?k=1#x"),
             Some(("t.example:6969", "/announce?k=1"))
         );
-        assert_eq!(split("udp://[2001:db8::1]:80/a"), Some(("[2001:db8::1]:80", "/a")));
-        for bad in ["udp://t.example", "udp://t.example:0", "udp://t.example:x/", "http://t:1"] {
+        assert_eq!(
+            split("udp://[2001:db8::1]:80/a"),
+            Some(("[2001:db8::1]:80", "/a"))
+        );
+        for bad in [
+            "udp://t.example",
+            "udp://t.example:0",
+            "udp://t.example:x/",
+            "http://t:1",
+        ] {
             assert_eq!(split(bad), None, "{bad}");
         }
     }

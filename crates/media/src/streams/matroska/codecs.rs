@@ -45,18 +45,8 @@ pub(super) fn video(track: &Track, frame: &[u8]) -> Video {
         }
         other => Picture::of(VideoCodec::Other(name(other).into())),
     };
-    let (width, height) = track.display.unwrap_or((track.width, track.height));
-    Video {
-        codec: picture.codec,
-        codecs: picture.codecs,
-        width,
-        height,
-        rotation: track.rotation,
-        frame_rate,
-        bit_depth: picture.bit_depth,
-        chroma: picture.chroma,
-        profile: picture.profile,
-    }
+    let size = track.display.unwrap_or((track.width, track.height));
+    picture.track(size, track.rotation, frame_rate)
 }
 
 pub(super) fn audio(track: &Track) -> Audio {
