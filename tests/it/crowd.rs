@@ -97,8 +97,7 @@ fn who_leaves_when_done_leaves_nobody_without() {
 
 #[test]
 fn liars_do_not_keep_pieces_from_getting_out() {
-    let honest = Crowd::flash(100, 64);
-    let mut crowd = honest.clone();
+    let mut crowd = Crowd::flash(100, 64);
     crowd
         .leechers
         .iter_mut()

@@ -1,3 +1,5 @@
+//! Local discovery against messages as they come, hostile ones among them.
+
 use super::*;
 use crate::discover::seek::found_for_tests;
 

@@ -1,3 +1,5 @@
+//! Trackers of both kinds against answers as they come, hostile ones among them.
+
 use super::super::seek::found_for_tests;
 use super::*;
 use std::net::SocketAddr;
