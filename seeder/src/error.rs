@@ -27,7 +27,9 @@ pub enum ServeError {
         source: io::Error,
     },
     /// Status and metrics are for this machine alone.
-    #[error("--control takes a loopback address, not {0}; let a proxy with a password ask there for others")]
+    #[error(
+        "--control takes a loopback address, not {0}; let a proxy with a password ask there for others"
+    )]
     ControlNotLocal(SocketAddr),
     /// A file that must be readable isn't.
     #[error("read {}: {source}", .path.display())]

@@ -130,12 +130,19 @@ fn asymmetric_links_are_used() {
         // From a quarter to four times, and one in five gives nothing at all.
         leecher.up *= [0.25, 0.5, 1.0, 4.0, 0.0][random.below(5)];
     }
-    let (last, first, copies) = figures(&crowd.run());
-    assert!(
-        first < 1.1 && copies < 1.05,
-        "first copy at {first} with {copies}"
-    );
-    assert!(last < 1.4, "{last}");
+    // One run has pieces at its end that wait for a slow peer; over several it evens out.
+    const RUNS: u64 = 8;
+    let mut all = 0.0;
+    for seed in 1..=RUNS {
+        crowd.seed = seed;
+        let (last, first, copies) = figures(&crowd.run());
+        assert!(
+            first < 1.1 && copies < 1.15 && last < 1.4,
+            "first copy at {first} with {copies}, last at {last}"
+        );
+        all += copies;
+    }
+    assert!(all / (RUNS as f64) < 1.05, "{all} copies in {RUNS} runs");
 }
 
 #[test]

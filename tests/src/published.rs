@@ -20,7 +20,11 @@ pub fn publisher<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -
 /// A command line of `seeder`. `serve` neither announces nor looks for peers: nothing leaves this machine.
 pub fn seeder<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = command("seeder", args);
-    if command.get_args().next().is_some_and(|first| first == "serve") {
+    if command
+        .get_args()
+        .next()
+        .is_some_and(|first| first == "serve")
+    {
         command.args(AT_HOME);
     }
     command
@@ -154,15 +158,20 @@ impl Server {
         let http = format!("{address}:0");
         let bind = address.to_string();
         let mut command = publisher(["up"]);
-        command.arg(clips).arg("--out").arg(out).args(AT_HOME).args([
-            "--http",
-            &http,
-            "--bind",
-            &bind,
-            "--peer-port",
-            "0",
-            "--json",
-        ]);
+        command
+            .arg(clips)
+            .arg("--out")
+            .arg(out)
+            .args(AT_HOME)
+            .args([
+                "--http",
+                &http,
+                "--bind",
+                &bind,
+                "--peer-port",
+                "0",
+                "--json",
+            ]);
         Self::start(&mut command, out)
     }
 

@@ -20,9 +20,9 @@ pub use atomic::{WriteError, write_atomic, write_if_changed};
 pub use digest::sha256_file;
 pub use incoming::{Incoming, IncomingError};
 pub use pass::{Hashed, PassError, Want, hash, hash_resuming};
-pub use payload::{Payload, PayloadError};
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 pub use payload::{Part, Window};
+pub use payload::{Payload, PayloadError};
 pub use stat::stat_record;
 pub use verify::piece::PieceCheck;
 pub use verify::{Verdict, verify};

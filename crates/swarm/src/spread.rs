@@ -11,6 +11,7 @@
 //! - As few pieces are under way as keep the uplink full (`pace`): so each is there soon, to be passed on.
 //!   An uplink that would idle is never held back: more is shown, a second time if need be.
 //! - Claims cost nothing. Pieces that a peer brought along, or could not have, count a third.
+//! - A new peer is shown one piece at once, to see whether it wants anything. Who doesn't costs nothing further.
 //! - Where nobody tells what it has, there is nothing to be led by: everything is shown.
 //!
 //! The shell shows pieces to peers one by one ([`Spread::poll_reveal`]), and rejects requests for others. Whom to
@@ -26,7 +27,7 @@ use crate::random::Random;
 use metainfo::geometry::Geometry;
 use metainfo::ids::PieceIndex;
 use peer::Peer;
-use side::Side;
+use side::{BAIT_PAUSE, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use wire::bitfield::Bitfield;
@@ -81,6 +82,10 @@ pub struct Spread {
     geometry: Geometry,
     random: Random,
     peers: BTreeMap<u64, Peer>,
+    /// Those that have come and have been shown nothing yet.
+    fresh: BTreeSet<u64>,
+    /// Those that pieces go to, and some that they no longer go to.
+    takers: BTreeSet<u64>,
     /// Those that have been shown something and don't show it yet.
     busy: BTreeSet<u64>,
     native: Side,
@@ -98,6 +103,8 @@ impl Spread {
             geometry,
             random: Random::new(seed),
             peers: BTreeMap::new(),
+            fresh: BTreeSet::new(),
+            takers: BTreeSet::new(),
             busy: BTreeSet::new(),
             native: Side::new(now, geometry.n_pieces()),
             browser: Side::new(now, geometry.n_pieces()),
@@ -118,9 +125,12 @@ impl Spread {
         side.handle_join(now);
         side.wake();
         let mode = side.mode();
-        let mut peer = Peer::new(now, world, self.geometry.n_pieces());
-        if mode == Mode::Plain {
-            peer.show_all();
+        let mut peer = Peer::new(world, self.geometry.n_pieces());
+        match mode {
+            Mode::Plain => peer.show_all(),
+            Mode::Spreading => {
+                self.fresh.insert(key);
+            }
         }
         self.peers.insert(key, peer);
         mode
@@ -131,6 +141,8 @@ impl Spread {
         let Some(mut peer) = self.peers.remove(&key) else {
             return;
         };
+        self.fresh.remove(&key);
+        self.takers.remove(&key);
         let side = side_of(&mut self.native, &mut self.browser, peer.world);
         for given in peer.given.drain(..) {
             side.settle(&given);
@@ -158,7 +170,6 @@ impl Spread {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
-        peer.introduced = true;
         if !peer.has.set(piece) {
             return;
         }
@@ -205,6 +216,7 @@ impl Spread {
         if peer.has.unset(piece) {
             let claimed = peer.claimed.unset(piece);
             peer.has_seen_all = false;
+            self.takers.insert(key);
             side_of(&mut self.native, &mut self.browser, peer.world).lose_copy(piece, claimed);
         }
     }
@@ -214,15 +226,18 @@ impl Spread {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
-        peer.introduced = true;
         let side = side_of(&mut self.native, &mut self.browser, peer.world);
         side.wake();
         for piece in self.geometry.pieces() {
             if field.has(piece) && peer.has.set(piece) {
                 peer.claimed.set(piece);
+                if let Some(given) = peer.take_given(piece) {
+                    side.settle(&given);
+                }
                 side.gain_copy(piece, true);
             } else if !field.has(piece) && peer.has.unset(piece) {
                 peer.has_seen_all = false;
+                self.takers.insert(key);
                 side.lose_copy(piece, peer.claimed.unset(piece));
             }
         }
@@ -230,10 +245,21 @@ impl Spread {
     }
 
     /// A peer wants something, or no longer.
-    pub fn handle_interest(&mut self, _now: Instant, key: u64, interested: bool) {
-        if let Some(peer) = self.peers.get_mut(&key) {
-            peer.introduced |= interested;
-            side_of(&mut self.native, &mut self.browser, peer.world).wake();
+    pub fn handle_interest(&mut self, now: Instant, key: u64, interested: bool) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        peer.interested = interested;
+        if interested {
+            peer.is_eager = true;
+            self.takers.insert(key);
+            let side = side_of(&mut self.native, &mut self.browser, peer.world);
+            side.wake();
+            for given in peer.given.iter_mut().filter(|given| given.is_bait) {
+                given.is_bait = false;
+                given.at = now;
+                side.start();
+            }
         }
     }
 
@@ -241,6 +267,9 @@ impl Spread {
     pub fn handle_choked(&mut self, _now: Instant, key: u64, choked: bool) {
         if let Some(peer) = self.peers.get_mut(&key) {
             peer.choked = choked;
+            if !choked {
+                self.takers.insert(key);
+            }
             side_of(&mut self.native, &mut self.browser, peer.world).wake();
         }
     }
@@ -268,7 +297,9 @@ impl Spread {
             }
             let found = match side.mode() {
                 Mode::Plain => self.reveal_all(world),
-                Mode::Spreading => self.reveal_piece(now, world),
+                Mode::Spreading => self
+                    .reveal_bait(now, world)
+                    .or_else(|| self.reveal_piece(now, world)),
             };
             if found.is_some() {
                 return found;
@@ -282,6 +313,7 @@ impl Spread {
         let sides = [&self.native, &self.browser];
         let present = sides.iter().filter(|side| side.n_peers > 0);
         let waits = present.map(|side| match side.mode() {
+            Mode::Spreading if !self.fresh.is_empty() && side.has_room() => BAIT_PAUSE,
             Mode::Spreading if side.wants_ticks(now) => TICK,
             Mode::Spreading | Mode::Plain => SLOW_TICK,
         });
@@ -364,47 +396,85 @@ impl Spread {
         for given in peer.given.drain(..) {
             side.settle(&given);
         }
+        self.fresh.remove(key);
         peer.show_all();
         Some((*key, Reveal::All))
     }
 
-    fn reveal_piece(&mut self, now: Instant, world: World) -> Option<(u64, Reveal)> {
+    /// Something for who has just come, the last one first.
+    fn reveal_bait(&mut self, now: Instant, world: World) -> Option<(u64, Reveal)> {
         let side = side_of(&mut self.native, &mut self.browser, world);
-        while side.has_room() && !side.rests(now) {
+        if self.fresh.is_empty() || !side.has_room() || !side.may_bait(now) {
+            return None;
+        }
+        let is_here = |key: &&u64| self.peers.get(*key).is_some_and(|peer| peer.world == world);
+        let key = *self.fresh.iter().rev().find(is_here)?;
+        let found = self.give_rarest(now, key);
+        // What is left may have to wait.
+        if found.is_some() || self.peers.get(&key).is_none_or(|peer| peer.has_seen_all) {
+            self.fresh.remove(&key);
+        }
+        found
+    }
+
+    fn reveal_piece(&mut self, now: Instant, world: World) -> Option<(u64, Reveal)> {
+        loop {
+            let side = side_of(&mut self.native, &mut self.browser, world);
+            if !side.has_room() || side.rests(now) {
+                return None;
+            }
             // Whom a piece is given to: who has least to pass on still, by chance among equals.
             let mut best: Option<((u32, u64), u64)> = None;
-            for (key, peer) in &self.peers {
-                if peer.world == world && peer.may_take(now) {
+            self.takers.retain(|key| {
+                let Some(peer) = self.peers.get(key).filter(|peer| peer.takes()) else {
+                    return false;
+                };
+                if peer.world == world && peer.may_take() {
                     let rank = (peer.unpassed + peer.n_under_way(), self.random.next());
                     if best.is_none_or(|(least, _)| rank < least) {
                         best = Some((rank, *key));
                     }
                 }
-            }
+                true
+            });
             let Some((_, key)) = best else {
                 side.starve(now);
                 return None;
             };
-            let peer = self.peers.get_mut(&key)?;
-            let found = side.rarest(&mut self.random, |piece| {
-                let piece = self.geometry.piece(piece)?;
-                (!peer.has.has(piece) && !peer.shown.has(piece)).then_some(piece)
-            });
-            let Some(piece) = found else {
-                peer.has_seen_all = true;
-                continue;
-            };
-            if side.is_taken(piece) && !side.may_repeat() {
+            if let Some(found) = self.give_rarest(now, key) {
+                return Some(found);
+            }
+            // It has seen everything, or what is left has to wait.
+            if self.peers.get(&key).is_none_or(Peer::takes) {
                 return None;
             }
-            if side.give(now, piece, key) {
-                peer.unpassed += 1;
-            }
-            peer.give(now, piece);
-            self.busy.insert(key);
-            return Some((key, Reveal::Piece(piece)));
         }
-        None
+    }
+
+    /// Shows a peer the rarest piece that it doesn't have and wasn't shown.
+    fn give_rarest(&mut self, now: Instant, key: u64) -> Option<(u64, Reveal)> {
+        let peer = self.peers.get_mut(&key)?;
+        let side = side_of(&mut self.native, &mut self.browser, peer.world);
+        let found = side.rarest(&mut self.random, |piece| {
+            let piece = self.geometry.piece(piece)?;
+            (!peer.has.has(piece) && !peer.shown.has(piece)).then_some(piece)
+        });
+        let Some(piece) = found else {
+            peer.has_seen_all = true;
+            return None;
+        };
+        if side.is_taken(piece) && !side.may_repeat() {
+            return None;
+        }
+        if side.give(now, piece, key) {
+            peer.unpassed += 1;
+        }
+        if peer.is_eager {
+            side.start();
+        }
+        peer.give(now, piece);
+        self.busy.insert(key);
+        Some((key, Reveal::Piece(piece)))
     }
 }
 

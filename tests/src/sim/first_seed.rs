@@ -129,6 +129,7 @@ impl FirstSeed {
                 match reveal {
                     Reveal::Piece(piece) => {
                         fed.shown.set(piece.get());
+                        spread.handle_interest(now, key, true);
                     }
                     Reveal::All => fed.shown = Bits::all(self.geometry.n_pieces()),
                 }

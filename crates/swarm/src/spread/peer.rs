@@ -5,8 +5,6 @@ use metainfo::ids::PieceIndex;
 use std::time::{Duration, Instant};
 use wire::bitfield::Bitfield;
 
-/// How long a peer may take to say what it has before it is taken to have nothing.
-const INTRODUCTION: Duration = Duration::from_millis(100);
 /// How many pieces are under way to a new peer at once.
 const FIRST_WINDOW: u32 = 2;
 /// How much longer than twice the shortest time a piece may take while the window grows.
@@ -27,21 +25,23 @@ pub(super) struct Given {
     pub(super) is_overdue: bool,
     /// All of it has gone, and the peer hasn't shown it.
     pub(super) is_sent: bool,
+    /// The peer has not said yet that it wants anything.
+    pub(super) is_bait: bool,
 }
 
 impl Given {
     /// Whether it counts as under way.
     pub(super) fn counts(&self) -> bool {
-        !self.is_overdue && !self.is_sent
+        !self.is_overdue && !self.is_sent && !self.is_bait
     }
 }
 
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) world: World,
-    joined: Instant,
-    /// It has said something of what it has or wants.
-    pub(super) introduced: bool,
+    /// It has wanted something, and has answered since to whatever it was shown.
+    pub(super) is_eager: bool,
+    pub(super) interested: bool,
     pub(super) choked: bool,
     /// What it shows.
     pub(super) has: Bitfield,
@@ -66,11 +66,11 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(now: Instant, world: World, n_pieces: u32) -> Self {
+    pub(super) fn new(world: World, n_pieces: u32) -> Self {
         Self {
             world,
-            joined: now,
-            introduced: false,
+            is_eager: false,
+            interested: false,
             choked: false,
             has: Bitfield::none(n_pieces),
             claimed: Bitfield::none(n_pieces),
@@ -95,15 +95,14 @@ impl Peer {
         self.shown.is_complete()
     }
 
+    /// Whether it is among those that pieces go to.
+    pub(super) fn takes(&self) -> bool {
+        self.is_eager && !self.choked && !self.has_seen_all && !self.has.is_complete()
+    }
+
     /// Whether a piece may be given to it now.
-    pub(super) fn may_take(&self, now: Instant) -> bool {
-        let known = self.introduced || now.saturating_duration_since(self.joined) >= INTRODUCTION;
-        known
-            && !self.choked
-            && !self.has_seen_all
-            && !self.has.is_complete()
-            && self.n_under_way() < self.window
-            && self.given.len() < MOST_GIVEN
+    pub(super) fn may_take(&self) -> bool {
+        self.takes() && self.n_under_way() < self.window && self.given.len() < MOST_GIVEN
     }
 
     pub(super) fn n_under_way(&self) -> u32 {
@@ -119,6 +118,7 @@ impl Peer {
             sent_then: self.sent,
             is_overdue: false,
             is_sent: false,
+            is_bait: !self.is_eager,
         });
     }
 

@@ -34,6 +34,11 @@ const LAST_PIECES: usize = 6;
 /// With fewer pieces there is nothing to spread. (And libtorrent 2.0 leaves whoever comes to have everything by the
 /// first `have`.)
 const FEW_PIECES: u32 = 4;
+/// How many new peers are shown something in so short a time. Those that want something answer and count from then on.
+const BAITS: u32 = 8;
+pub(super) const BAIT_PAUSE: Duration = Duration::from_millis(5);
+/// How long a peer may take to want what it is shown.
+const ANSWER: Duration = Duration::from_secs(1);
 /// How long nobody is looked for after nobody was found, unless something happens.
 const REST: Duration = Duration::from_millis(100);
 /// With so many there is no choosing.
@@ -72,6 +77,8 @@ pub(super) struct Side {
     is_starved: bool,
     /// When nobody was found; nothing has happened since.
     resting: Option<Instant>,
+    /// How many new peers have been shown something since then.
+    baits: (u32, Instant),
     /// When the last peer came.
     joined: Instant,
     pace: Pace,
@@ -100,6 +107,7 @@ impl Side {
             load: 0,
             is_starved: false,
             resting: None,
+            baits: (0, now),
             joined: now,
             pace: first_pace(now),
             latency: None,
@@ -228,6 +236,15 @@ impl Side {
         self.has_copy() || self.load < LAST_PIECES
     }
 
+    /// Whether one more of the new peers may be shown something now; it is counted then.
+    pub(super) fn may_bait(&mut self, now: Instant) -> bool {
+        if now.saturating_duration_since(self.baits.1) >= BAIT_PAUSE {
+            self.baits = (0, now);
+        }
+        self.baits.0 += 1;
+        self.baits.0 <= BAITS
+    }
+
     /// Nobody was found to give a piece to.
     pub(super) fn starve(&mut self, now: Instant) {
         self.is_starved = true;
@@ -262,6 +279,11 @@ impl Side {
         self.rarity.count(piece.get()) > 0
     }
 
+    /// A piece that was given is under way.
+    pub(super) fn start(&mut self) {
+        self.load += 1;
+    }
+
     /// A piece is shown to a peer. Says whether nobody else has it or is getting it.
     pub(super) fn give(&mut self, now: Instant, piece: PieceIndex, key: u64) -> bool {
         self.began.get_or_insert(now);
@@ -270,7 +292,6 @@ impl Side {
             self.giver[piece.as_usize()] = key;
         }
         self.rarity.increment(piece.get());
-        self.load += 1;
         is_first
     }
 
@@ -323,11 +344,23 @@ impl Side {
     }
 
     /// Looks what has become of what a peer was given.
+    ///
+    /// Who wants nothing though it is shown something is idle: that goes to others, and the peer costs nothing until
+    /// it says that it wants something after all.
     pub(super) fn look_after(&mut self, now: Instant, peer: &mut Peer, geometry: &Geometry) {
         let latency = self.latency();
         let before = self.load;
         let since = |at: Instant| now.saturating_duration_since(at);
         let mut lost = false;
+        let unanswered = |given: &Given| !given.is_sent && since(given.at) > ANSWER;
+        if !peer.interested && peer.given.iter().any(unanswered) {
+            peer.is_eager = false;
+            for given in peer.given.drain(..) {
+                self.settle(&given);
+            }
+            self.wake();
+            return;
+        }
         for at in 0..peer.given.len() {
             let sent = peer.sent;
             let length = u64::from(geometry.piece_len(peer.given[at].piece));

@@ -52,6 +52,7 @@ impl Story {
         while let Some((key, reveal)) = self.spread.poll_reveal(self.now) {
             match reveal {
                 Reveal::Piece(piece) => {
+                    self.spread.handle_interest(self.now, key, true);
                     self.shown.entry(key).or_default().push(piece);
                     pieces.push((key, piece));
                 }
@@ -401,4 +402,45 @@ proptest! {
         story.pass(Duration::from_secs(1));
         prop_assert!(!story.poll().is_empty());
     }
+}
+
+#[test]
+fn who_wants_nothing_keeps_nobody_waiting() {
+    let mut story = Story::new(64);
+    let idle = 1..=2000;
+    for key in idle.clone() {
+        story.spread.handle_join(story.now, key, NATIVE);
+    }
+    let poll = |story: &mut Story| {
+        let mut pieces = Vec::new();
+        while let Some((key, Reveal::Piece(piece))) = story.spread.poll_reveal(story.now) {
+            pieces.push((key, piece));
+        }
+        pieces
+    };
+    let mut shown = 0;
+    while shown < 2000 {
+        shown += poll(&mut story).len();
+        story.pass(5 * MS);
+    }
+    // Even while they come, who comes last is next.
+    story.pass(2000 * MS);
+    poll(&mut story);
+    let newcomer = 9999;
+    story.join(newcomer);
+    let mut fetched = 0;
+    while fetched < 60 {
+        let pieces = poll(&mut story);
+        fetched += pieces.len();
+        assert!(!pieces.is_empty(), "nothing for who wants something");
+        for (key, piece) in pieces {
+            assert_eq!(key, newcomer);
+            story.spread.handle_interest(story.now, key, true);
+            story.pass(MS);
+            story.fetch(key, piece);
+        }
+    }
+    // One of the idle wants something after all.
+    story.spread.handle_interest(story.now, 7, true);
+    assert!(poll(&mut story).iter().any(|(key, _)| *key == 7));
 }

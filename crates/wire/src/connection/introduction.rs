@@ -71,7 +71,7 @@ impl Session {
             your_ip: self.remote,
             // While we don't show all we have, we have more to give than can be seen: libtorrent leaves who wants
             // nothing and shows nothing that it wants.
-            upload_only: self.upload_only && self.own.is_all() && self.showing.is_none(),
+            upload_only: self.upload_only && self.shows_all(),
         }
     }
 }

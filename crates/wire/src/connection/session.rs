@@ -233,6 +233,11 @@ impl Session {
         }
     }
 
+    /// Whether the peer has been shown everything.
+    pub(super) fn shows_all(&self) -> bool {
+        self.own.is_all() && self.showing.is_none()
+    }
+
     /// Up to `most` pieces to show next.
     pub(super) fn next_shown(&mut self, most: usize) -> Vec<PieceIndex> {
         let mut pieces = Vec::new();
