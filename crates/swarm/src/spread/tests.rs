@@ -407,8 +407,7 @@ proptest! {
 #[test]
 fn who_wants_nothing_keeps_nobody_waiting() {
     let mut story = Story::new(64);
-    let idle = 1..=2000;
-    for key in idle.clone() {
+    for key in 1..=2000 {
         story.spread.handle_join(story.now, key, NATIVE);
     }
     let poll = |story: &mut Story| {
