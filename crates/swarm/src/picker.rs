@@ -16,17 +16,16 @@
 mod choice;
 mod partial;
 mod peer;
-mod rarest;
 
 #[cfg(test)]
 mod tests;
 
 use crate::random::Random;
+use crate::rarity::Rarity;
 use metainfo::geometry::{Block, Geometry};
 use metainfo::ids::PieceIndex;
 use partial::{Partial, State};
 use peer::{Has, Peer};
-use rarest::Rarest;
 use std::collections::BTreeMap;
 use std::time::Instant;
 use wire::bitfield::Bitfield;
@@ -61,7 +60,7 @@ pub struct Picker {
     /// Pieces that have been begun, those that are being verified among them.
     open: BTreeMap<u32, Partial>,
     /// Pieces to begin.
-    rarest: Rarest,
+    rarity: Rarity,
     /// Pieces that have failed.
     suspects: BTreeMap<u32, Attempt>,
     /// Rises when a piece is to be begun anew.
@@ -82,7 +81,7 @@ impl Picker {
             order.swap(at, random.below(at + 1));
         }
         Self {
-            rarest: Rarest::new(geometry.n_pieces(), order),
+            rarity: Rarity::new(geometry.n_pieces(), order),
             geometry,
             have,
             peers: BTreeMap::new(),
@@ -111,7 +110,7 @@ impl Picker {
 
     /// Whether somebody has a piece, as far as is known.
     pub fn is_available(&self, piece: PieceIndex) -> bool {
-        self.rarest.count(piece.get()) > 0
+        self.rarity.count(piece.get()) > 0
             || self.peers.values().any(|peer| matches!(peer.has, Has::All))
     }
 
@@ -122,7 +121,7 @@ impl Picker {
 
     /// Whether all that is lacking has been asked for.
     pub fn is_end_game(&self) -> bool {
-        self.rarest.is_empty() && self.open.values().all(|partial| partial.n_free() == 0)
+        self.rarity.is_empty() && self.open.values().all(|partial| partial.n_free() == 0)
     }
 
     // What happens.
@@ -189,7 +188,7 @@ impl Picker {
         if field.is_complete() {
             self.replace(key, Has::All);
         } else {
-            self.rarest.increment(piece.get());
+            self.rarity.increment(piece.get());
         }
     }
 
@@ -311,7 +310,7 @@ impl Picker {
         let givers = self.open.get(&index).map(Partial::givers);
         if right {
             self.open.remove(&index);
-            self.rarest.take_out(index);
+            self.rarity.take_out(index);
             self.have.set(piece);
             for peer in self.peers.values_mut().filter(|peer| peer.has(piece)) {
                 peer.wanted = peer.wanted.saturating_sub(1);
@@ -375,7 +374,7 @@ impl Picker {
                 }
             }
         }
-        self.rarest.put_back(piece);
+        self.rarity.put_back(piece);
         self.generation += 1;
     }
 
@@ -391,7 +390,7 @@ impl Picker {
                 let pieces = self.geometry.pieces().filter(|piece| field.has(*piece));
                 let mut wanted = 0;
                 for piece in pieces {
-                    self.rarest.increment(piece.get());
+                    self.rarity.increment(piece.get());
                     wanted += u32::from(!self.have.has(piece));
                 }
                 wanted
@@ -405,7 +404,7 @@ impl Picker {
     fn uncount(&mut self, peer: &Peer) {
         if let Has::Some(field) = &peer.has {
             for piece in self.geometry.pieces().filter(|piece| field.has(*piece)) {
-                self.rarest.decrement(piece.get());
+                self.rarity.decrement(piece.get());
             }
         }
     }

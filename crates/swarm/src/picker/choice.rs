@@ -124,11 +124,11 @@ impl Picker {
         };
         let found = if self.have.count() == 0 && self.open.is_empty() {
             // The first piece should come soon rather than be rare: it is what we have to offer.
-            let all: Vec<&u32> = self.rarest.groups().flatten().collect();
+            let all: Vec<&u32> = self.rarity.buckets().flatten().collect();
             let (late, early) = all.split_at(turn as usize % all.len().max(1));
             early.iter().chain(late).copied().find(fits)
         } else {
-            self.rarest.groups().find_map(|group| {
+            self.rarity.buckets().find_map(|group| {
                 let (late, early) = group.split_at(turn as usize % group.len().max(1));
                 early.iter().chain(late).find(fits)
             })
@@ -168,7 +168,7 @@ impl Picker {
         let asked = self.short.get(&piece).copied();
         let mut partial = Partial::new(&self.geometry, index, asked);
         partial.only = self.suspects.contains_key(&piece).then_some(key);
-        self.rarest.take_out(piece);
+        self.rarity.take_out(piece);
         self.open.insert(piece, partial);
         true
     }

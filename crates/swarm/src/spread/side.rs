@@ -92,7 +92,7 @@ impl Side {
         Self {
             n_pieces,
             n_peers: 0,
-            rarity: Rarity::new(0),
+            rarity: Rarity::new(0, Vec::new()),
             shown: Vec::new(),
             claimed: Vec::new(),
             giver: Vec::new(),
@@ -120,7 +120,7 @@ impl Side {
         self.joined = now;
         if self.shown.is_empty() {
             let n = self.n_pieces as usize;
-            self.rarity = Rarity::new(self.n_pieces);
+            self.rarity = Rarity::new(self.n_pieces, (0..self.n_pieces).collect());
             self.shown = vec![0; n];
             self.claimed = vec![0; n];
             self.giver = vec![NOBODY; n];
