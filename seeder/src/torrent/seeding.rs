@@ -86,6 +86,9 @@ impl Seeding {
 
     /// Shows what is to be shown. Says which peers have been shown everything.
     pub(super) fn reveal(&mut self, now: Instant, members: &HashMap<u64, Member>) {
+        if !self.is_on {
+            return;
+        }
         while let Some((key, reveal)) = self.spread.poll_reveal(now) {
             if let Some(member) = members.get(&key) {
                 member.command(match reveal {
@@ -97,7 +100,7 @@ impl Seeding {
     }
 
     pub(super) fn next_timeout(&self, now: Instant) -> Option<Instant> {
-        self.spread.next_timeout(now)
+        self.spread.next_timeout(now).filter(|_| self.is_on)
     }
 
     /// What the torrent has to show for its share of the uplink.
