@@ -145,6 +145,10 @@ pub struct Choker {
     memory: Memory,
     slots: Slots,
     exchange: exchange::Chances,
+    /// Those that have come to be metered since the last look.
+    newly_metered: Vec<u64>,
+    /// How many metered peers more may be let in until the next look.
+    room: usize,
     /// Something has happened since the last decision.
     is_stale: bool,
     looked: Instant,
@@ -162,6 +166,8 @@ impl Choker {
             memory: Memory::new(policy.most_remembered, policy.remember),
             slots: Slots::new(now, &policy),
             exchange: exchange::Chances::new(now),
+            newly_metered: Vec::new(),
+            room: policy.most_metered,
             is_stale: false,
             looked: now,
             changes: VecDeque::new(),
@@ -206,7 +212,8 @@ impl Choker {
             && peer.interest.0 != interested
         {
             peer.interest = (interested, now);
-            self.is_stale = true;
+            // Who is metered holds no slot.
+            self.is_stale |= !peer.metered;
         }
     }
 
@@ -216,7 +223,11 @@ impl Choker {
             && peer.metered != metered
         {
             peer.metered = metered;
-            self.is_stale = true;
+            if metered {
+                self.newly_metered.push(key);
+            } else {
+                self.is_stale = true;
+            }
         }
     }
 
@@ -260,6 +271,8 @@ impl Choker {
         if self.changes.is_empty() && (self.is_stale || is_due) {
             self.is_stale = false;
             self.decide(now, is_due);
+        } else if self.changes.is_empty() && !self.newly_metered.is_empty() {
+            self.let_in(now);
         }
         self.changes.pop_front()
     }
@@ -291,6 +304,7 @@ impl Choker {
                 > 0;
             self.slots.handle_timeout(now, waits);
         }
+        self.newly_metered.clear();
         let mut changes = self.metered();
         let slots = self.slots();
         changes.extend(match self.kind {
@@ -301,6 +315,23 @@ impl Choker {
                     .choose(now, peers, slots, &self.policy, &mut self.random)
             }
         });
+        self.apply(now, changes);
+    }
+
+    /// Unchokes who has come to be metered, without a look at all others.
+    fn let_in(&mut self, now: Instant) {
+        let mut changes = Vec::new();
+        for key in std::mem::take(&mut self.newly_metered) {
+            let is_shut = |peer: &&Peer| peer.metered && peer.choked.0;
+            if self.room > 0 && self.peers.get(&key).filter(is_shut).is_some() {
+                self.room -= 1;
+                changes.push(Change { key, choke: false });
+            }
+        }
+        self.apply(now, changes);
+    }
+
+    fn apply(&mut self, now: Instant, changes: Vec<Change>) {
         for change in &changes {
             if let Some(peer) = self.peers.get_mut(&change.key) {
                 if !change.choke
@@ -318,7 +349,7 @@ impl Choker {
     }
 
     /// Metered peers are let in before they ask, within bounds.
-    fn metered(&self) -> Vec<Change> {
+    fn metered(&mut self) -> Vec<Change> {
         let metered = self.peers.iter().filter(|(_, peer)| peer.metered);
         // Who is let in and wants nothing costs nothing.
         let takes = |peer: &Peer| !peer.choked.0 && peer.interest.0;
@@ -329,7 +360,9 @@ impl Choker {
             key: *key,
             choke: false,
         });
-        unchoke.collect()
+        let unchoke: Vec<Change> = unchoke.collect();
+        self.room = room - unchoke.len();
+        unchoke
     }
 
     fn views(&self) -> Vec<PeerView> {
