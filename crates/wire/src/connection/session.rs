@@ -18,6 +18,8 @@ use std::time::Instant;
 
 /// How often a peer may say anew what it has. Clients say it once; some once more when metadata has come.
 const MAX_RESTATED: u8 = 8;
+/// How many new pieces a statement may add to count as so many `have` messages.
+const MAX_GAINED: usize = 64;
 /// How many pieces we allow a peer fast.
 const MAX_ALLOWED: usize = 64;
 
@@ -191,19 +193,57 @@ impl Session {
         })
     }
 
-    /// The peer says anew what it has.
+    /// The peer says anew what it has. Who tells of new pieces so, as aria2 does, may do it at each; anything else
+    /// is borne a few times.
     pub(super) fn restate(&mut self, has: Has) -> Result<(), ProtocolError> {
+        let Some(geometry) = self.geometry else {
+            return self.count_restated();
+        };
+        if let Some(gained) = self.gained(&has, &geometry) {
+            for piece in gained {
+                self.peer.add(piece, geometry.n_pieces());
+                self.events.push_back(Event::Have(piece));
+            }
+            return Ok(());
+        }
+        self.count_restated()?;
+        self.events.push_back(match &has {
+            Has::None => Event::HasNone,
+            Has::Some(field) => Event::Bitfield(field.clone()),
+            Has::All => Event::HasAll,
+        });
+        self.peer.has = has;
+        Ok(())
+    }
+
+    /// The pieces that are new, where a later statement adds a few to an earlier one and takes none away.
+    fn gained(&self, has: &Has, geometry: &Geometry) -> Option<Vec<PieceIndex>> {
+        let had = |piece| match &self.peer.has {
+            Has::None => false,
+            Has::Some(field) => field.has(piece),
+            Has::All => true,
+        };
+        let Has::Some(field) = has else {
+            return None;
+        };
+        if self.peer.restated == 0
+            || !geometry
+                .pieces()
+                .all(|piece| field.has(piece) || !had(piece))
+        {
+            return None;
+        }
+        let gained = geometry
+            .pieces()
+            .filter(|piece| field.has(*piece) && !had(*piece));
+        let gained: Vec<PieceIndex> = gained.take(MAX_GAINED + 1).collect();
+        (1..=MAX_GAINED).contains(&gained.len()).then_some(gained)
+    }
+
+    fn count_restated(&mut self) -> Result<(), ProtocolError> {
         self.peer.restated += 1;
         if self.peer.restated > MAX_RESTATED {
             return Err(ProtocolError::RestatedPieces);
-        }
-        if self.geometry.is_some() {
-            self.events.push_back(match &has {
-                Has::None => Event::HasNone,
-                Has::Some(field) => Event::Bitfield(field.clone()),
-                Has::All => Event::HasAll,
-            });
-            self.peer.has = has;
         }
         Ok(())
     }

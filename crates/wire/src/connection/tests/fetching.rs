@@ -142,6 +142,22 @@ fn choked_nothing_is_asked_for() {
 }
 
 #[test]
+fn new_pieces_may_be_told_by_a_bitfield_each() {
+    let mut story = unchoked(fast());
+    story.say(Message::HaveNone);
+    let mut field = Bitfield::none(10);
+    let mut expected = vec![Event::HasNone];
+    for index in 0..9 {
+        let piece = block(index).piece();
+        field.set(piece);
+        expected.push(Event::Have(piece));
+        story.say(Message::Bitfield(Bytes::copy_from_slice(field.as_bytes())));
+    }
+    assert_eq!(story.events, expected);
+    assert_eq!(story.connection.peer_pieces(), 9);
+}
+
+#[test]
 fn what_a_peer_has_may_be_said_anew_a_few_times() {
     let mut story = unchoked(fast());
     story.say(Message::HaveAll);
