@@ -190,6 +190,9 @@ impl Spread {
         }
         if let Some(given) = given {
             side.settle(&given);
+            if !peer.is_eager {
+                self.fresh.insert(key);
+            }
             if is_ours && given.counts() {
                 side.handle_delivered(now, &given);
                 peer.handle_delivered(now.saturating_duration_since(given.at));
@@ -233,6 +236,10 @@ impl Spread {
                 peer.claimed.set(piece);
                 if let Some(given) = peer.take_given(piece) {
                     side.settle(&given);
+                    if !peer.is_eager {
+                        // It had that: something else is to show whether it wants anything.
+                        self.fresh.insert(key);
+                    }
                 }
                 side.gain_copy(piece, true);
             } else if !field.has(piece) && peer.has.unset(piece) {

@@ -443,3 +443,23 @@ fn who_wants_nothing_keeps_nobody_waiting() {
     story.spread.handle_interest(story.now, 7, true);
     assert!(poll(&mut story).iter().any(|(key, _)| *key == 7));
 }
+
+#[test]
+fn who_comes_with_the_piece_that_it_is_shown_is_shown_another() {
+    let mut story = Story::new(8);
+    for key in 1..=20 {
+        story.spread.handle_join(story.now, key, NATIVE);
+        let (_, Reveal::Piece(first)) = story.spread.poll_reveal(story.now).unwrap() else {
+            panic!("everything was shown");
+        };
+        let mut field = Bitfield::all(8);
+        field.unset(story.piece(3));
+        story.spread.handle_bitfield(story.now, key, &field);
+        if first != story.piece(3) {
+            let next = story.spread.poll_reveal(story.now);
+            assert_eq!(next, Some((key, Reveal::Piece(story.piece(3)))));
+        }
+        story.spread.handle_leave(story.now, key);
+        story.pass(10 * MS);
+    }
+}
