@@ -47,8 +47,9 @@ export function watchProblems(page, origin) {
   });
   page.on("requestfailed", (request) => {
     const why = request.failure()?.errorText;
-    // A player gives up one range for another when somebody seeks or leaves.
-    if (request.resourceType() === "media" && why === "net::ERR_ABORTED") return;
+    // A player gives up one range for another when somebody seeks or leaves, and a poster when it plays before that has
+    // come. Pictures of pages are looked at on the pages.
+    if (["media", "image"].includes(request.resourceType()) && why === "net::ERR_ABORTED") return;
     problems.push(`failed request: ${request.url()} ${why}`);
   });
   page.on("response", (response) => {
