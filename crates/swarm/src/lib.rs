@@ -4,9 +4,11 @@
 //! - [`choker`]: whom to unchoke, as a seed and as a fetcher;
 //! - [`divide`]: what a release weighs when the uplink is divided over releases;
 //! - [`spread`]: what a seed shows to whom while copies are scarce;
+//! - [`picker`]: what a fetcher asks of whom;
 //! - [`rarity`]: pieces in the order of how many have them;
 //! - [`rates`]: how fast something has been going;
 //! - [`uplink`]: who may send how much, and when, under one limit;
+//! - [`subscriber()`]: whom an address belongs to;
 //! - [`announces`]: the tracker's store, whatever form its announces come in.
 //!
 //! What is not here: the connections themselves (crate `wire`), sockets and tasks (the seeder).
@@ -20,4 +22,7 @@ mod random;
 pub mod rarity;
 pub mod rates;
 pub mod spread;
+mod subscriber;
 pub mod uplink;
+
+pub use subscriber::subscriber;

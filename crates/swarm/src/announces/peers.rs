@@ -1,9 +1,10 @@
 //! The peers of one swarm and address family: two dense lists (complete, incomplete), so that a sample costs
 //! what is sampled and not what is there, and an index by address.
 
+use crate::subscriber;
 use metainfo::ids::PeerId;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 use wire::tracker::TrackerPeer;
 
@@ -156,13 +157,5 @@ impl Peers {
                 self.per_address.remove(&key);
             }
         }
-    }
-}
-
-/// What one line to the internet usually has: an IPv4 address, or an IPv6 /64.
-fn subscriber(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from(u128::from(ip) & (u128::MAX << 64))),
     }
 }

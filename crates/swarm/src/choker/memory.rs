@@ -1,8 +1,9 @@
 //! Who was served lately, by address, so that coming back doesn't make anybody new. Bounded: where it is full, what
 //! was noted longest ago is forgotten.
 
+use crate::subscriber;
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Bytes given by address.
@@ -29,7 +30,7 @@ impl Memory {
     /// An address was given so many bytes more.
     pub(super) fn note(&mut self, now: Instant, address: IpAddr, bytes: u64) {
         self.forget(now);
-        let address = network(address);
+        let address = subscriber(address);
         if let Some((given, _)) = self.given.get_mut(&address) {
             *given = given.saturating_add(bytes);
             return;
@@ -47,7 +48,7 @@ impl Memory {
     pub(super) fn given(&mut self, now: Instant, address: IpAddr) -> u64 {
         self.forget(now);
         self.given
-            .get(&network(address))
+            .get(&subscriber(address))
             .map_or(0, |(bytes, _)| *bytes)
     }
 
@@ -57,17 +58,6 @@ impl Memory {
         {
             self.given.remove(address);
             self.order.pop_front();
-        }
-    }
-}
-
-/// What one subscriber can change at will is no other address: the lower half of an IPv6 address.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let bits = u128::from(address) >> 64 << 64;
-            IpAddr::V6(Ipv6Addr::from(bits))
         }
     }
 }
