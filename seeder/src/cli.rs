@@ -68,7 +68,8 @@ fn end(outcome: anyhow::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Each of our errors tells its cause itself.
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }

@@ -14,11 +14,11 @@ use crate::args::FetchArgs;
 use crate::config::{ServeConfig, Source};
 use crate::discover::{self, Seek, Seeking};
 use crate::error::ServeError;
-use crate::library::Served;
+use crate::library::{self, LoadError, Served};
 use crate::peer;
 use crate::serve::{Bound, Shared, blocking};
 use crate::torrent::{About, Fetch, Fetcher, Progress, State};
-use metainfo::{Magnet, MagnetError, SwarmHash, Torrent, TorrentError};
+use metainfo::{Magnet, MagnetError, SwarmHash, Torrent};
 use report::Report;
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -52,22 +52,9 @@ pub enum FetchError {
     /// The ports, the configuration and the like.
     #[error(transparent)]
     Serve(#[from] ServeError),
-    /// The torrent file can't be read.
-    #[error("read {}: {source}", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The torrent file makes no sense.
-    #[error("{}: {source}", .path.display())]
-    Torrent {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: TorrentError,
-    },
+    /// The torrent file can't be read or makes no sense.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// The magnet link makes no sense.
     #[error(transparent)]
     Magnet(#[from] MagnetError),
@@ -206,7 +193,7 @@ async fn fetch(
         sources.peers.extend(found);
     }
     let torrent = match wanted {
-        Wanted::File(path) => read_torrent(path)?,
+        Wanted::File(path) => library::read_torrent(&path)?,
         Wanted::Magnet(magnet) => from_magnet(shared, *magnet, &mut sources).await?,
     };
     sources.web_seeds.extend(torrent.web_seeds.iter().cloned());
@@ -318,13 +305,6 @@ fn start(
         &shared.tasks,
     );
     started.map_err(FetchError::Thread)
-}
-
-fn read_torrent(path: PathBuf) -> Result<Torrent, FetchError> {
-    match std::fs::read(&path) {
-        Ok(bytes) => Torrent::parse(&bytes).map_err(|source| FetchError::Torrent { path, source }),
-        Err(source) => Err(FetchError::Read { path, source }),
-    }
 }
 
 /// The file or folder is there: it is either the torrent's, or in the way.

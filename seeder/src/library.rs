@@ -269,7 +269,8 @@ fn skip(skipped: &mut Vec<String>, error: &LoadError) {
     skipped.push(error.to_string());
 }
 
-fn read_torrent(path: &Path) -> Result<Torrent, LoadError> {
+/// Reads a `.torrent`. Blocking.
+pub(crate) fn read_torrent(path: &Path) -> Result<Torrent, LoadError> {
     let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
         path: path.to_owned(),
         source,
