@@ -1,32 +1,26 @@
 //! The HTTP tracker: queries as clients write them, and the answers.
 
 use crate::draw::Draw;
-use metainfo::PeerId;
 use metainfo::bencode::{Limits, Value, decode};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 use wire::tracker::http::asking::{BadReply, MAX_PEERS, parse_reply};
 use wire::tracker::http::{
-    MAX_QUERY, MAX_SCRAPE, PeerForm, encode_failure, encode_reply, encode_scrape, parse_announce,
-    parse_scrape,
+    MAX_QUERY, MAX_SCRAPE, Reply, parse_announce, parse_scrape, write_failure, write_scrape,
 };
 use wire::tracker::udp;
-use wire::tracker::{Announce, AnnounceReply, Event, SwarmCounts, TrackerPeer};
+use wire::tracker::{Announce, Event, SwarmCounts};
 
 /// Reads the input as a query, writes what was understood anew, and answers.
 pub fn tracker(data: &[u8]) {
     asking(data);
     match parse_announce(data) {
-        Ok((announce, form)) => {
+        Ok(announce) => {
             assert!(data.len() <= MAX_QUERY);
-            let query = announce_query(&announce, form);
-            assert_eq!(
-                parse_announce(query.as_bytes()),
-                Ok((announce, form)),
-                "{query}"
-            );
-            check_reply(Draw::new(data), form);
+            let query = announce_query(&announce);
+            assert_eq!(parse_announce(query.as_bytes()), Ok(announce), "{query}");
+            check_reply(Draw::new(data));
         }
         Err(reason) => check_failure(&reason.to_string()),
     }
@@ -39,11 +33,9 @@ pub fn tracker(data: &[u8]) {
                 parse_scrape(query.join("&").as_bytes()).as_ref(),
                 Ok(&swarms)
             );
-            let counts: Vec<_> = swarms
-                .iter()
-                .map(|swarm| (*swarm, SwarmCounts::default()))
-                .collect();
-            let body = encode_scrape(&counts);
+            let counts = swarms.iter().map(|swarm| (*swarm, SwarmCounts::default()));
+            let mut body = Vec::new();
+            write_scrape(counts, &mut body);
             let answer = decode(&body, &Limits::MESSAGE).expect("canonical bencode");
             let files = answer.get("files").and_then(Value::as_dict);
             let files = files.expect("one entry a swarm");
@@ -74,7 +66,7 @@ fn escape(bytes: &[u8]) -> String {
 }
 
 /// The announce as a client would write it.
-fn announce_query(announce: &Announce, form: PeerForm) -> String {
+fn announce_query(announce: &Announce) -> String {
     let mut query = format!(
         "info_hash={}&peer_id={}&port={}&uploaded={}&downloaded={}",
         escape(&announce.swarm.0),
@@ -95,58 +87,47 @@ fn announce_query(announce: &Announce, form: PeerForm) -> String {
         Event::Completed => "&event=completed",
         Event::Stopped => "&event=stopped",
     };
-    query += match form {
-        PeerForm::Compact => "",
-        PeerForm::Dictionaries { peer_id: true } => "&compact=0",
-        PeerForm::Dictionaries { peer_id: false } => "&compact=0&no_peer_id=1",
-    };
     query
 }
 
 fn check_failure(reason: &str) {
-    let body = encode_failure(reason);
+    let mut body = Vec::new();
+    write_failure(reason, None, &mut body);
     let answer = decode(&body, &Limits::MESSAGE).expect("canonical bencode");
     let said = answer.get("failure reason").and_then(Value::as_str);
     assert_eq!(said, Some(reason));
 }
 
 /// Any reply is canonical bencode with every peer in it.
-fn check_reply(mut draw: Draw<'_>, form: PeerForm) {
-    let mut peers = Vec::new();
-    for _ in 0..draw.u8() % 40 {
-        let ip = if draw.u8().is_multiple_of(2) {
-            IpAddr::from(draw.array::<4>())
-        } else {
-            IpAddr::from(draw.array::<16>())
-        };
-        let addr = SocketAddr::new(ip, draw.u16());
-        let peer_id = (draw.u8().is_multiple_of(2)).then(|| PeerId(draw.array()));
-        peers.push(TrackerPeer { addr, peer_id });
-    }
-    let v6 = peers.iter().filter(|peer| peer.addr.is_ipv6()).count();
-    let v4 = peers.len() - v6;
-    let reply = AnnounceReply {
-        interval: Duration::from_secs(draw.u64()),
-        min_interval: Duration::from_secs(draw.u64()),
+fn check_reply(mut draw: Draw<'_>) {
+    let peers: Vec<u8> = (0..draw.u8() % 40)
+        .flat_map(|_| draw.array::<6>())
+        .collect();
+    let peers6: Vec<u8> = (0..draw.u8() % 40)
+        .flat_map(|_| draw.array::<18>())
+        .collect();
+    let counts = SwarmCounts {
         complete: draw.u32(),
         incomplete: draw.u32(),
         downloaded: draw.u32(),
-        external_ip: peers.first().map(|peer| peer.addr.ip()),
-        peers,
     };
-    let body = encode_reply(&reply, form);
+    let reply = Reply {
+        interval: Duration::from_secs(draw.u32().into()),
+        min_interval: Duration::from_secs(draw.u32().into()),
+        counts,
+        external_ip: Some(match draw.u8() % 2 {
+            0 => IpAddr::from(draw.array::<4>()),
+            _ => IpAddr::from(draw.array::<16>()),
+        }),
+        peers: &peers,
+        peers6: &peers6,
+    };
+    let mut body = Vec::new();
+    reply.write(&mut body);
     let answer = decode(&body, &Limits::MESSAGE).expect("canonical bencode");
     let complete = answer.get("complete").and_then(Value::as_int);
-    assert_eq!(complete, Some(i64::from(reply.complete)));
-    let packed = |key| answer.get(key).and_then(Value::as_bytes).map(<[u8]>::len);
-    match form {
-        PeerForm::Compact => {
-            assert_eq!(packed("peers"), Some(v4 * 6));
-            assert_eq!(packed("peers6").unwrap_or(0), v6 * 18);
-        }
-        PeerForm::Dictionaries { .. } => {
-            let listed = answer.get("peers").and_then(Value::as_list).map(<[_]>::len);
-            assert_eq!(listed, Some(v4 + v6));
-        }
-    }
+    assert_eq!(complete, Some(i64::from(counts.complete)));
+    let packed = |key| answer.get(key).and_then(Value::as_bytes);
+    assert_eq!(packed("peers"), Some(&peers[..]));
+    assert_eq!(packed("peers6").unwrap_or_default(), &peers6[..]);
 }

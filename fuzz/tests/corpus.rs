@@ -26,7 +26,7 @@ macro_rules! targets {
 
 targets! {
     bencode catalog channel chapters connection decoder extended front_matter handshake magnet media
-    names range srt state torrent tracker ut_metadata vtt
+    names range srt state stun torrent tracker udp_tracker ut_metadata vtt websocket_frames websocket_message
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub struct Talk {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Publish, seed and show a folder of clips at once, and keep in step with it.
-    Up(crate::up::Up),
+    Up(Box<crate::up::Up>),
     /// Publish a folder of clips once.
     Build(Build),
     /// Publish a folder of clips, and again whenever it changes.

@@ -5,6 +5,7 @@ use crate::error::SourceError;
 use crate::place::Place;
 use metainfo::{Format, PieceLength};
 use serde::Deserialize;
+use std::num::NonZeroU16;
 use std::path::Path;
 use std::time::Duration;
 use toml::Spanned;
@@ -46,6 +47,8 @@ pub struct Channel {
     pub base_url: Option<String>,
     /// Where the seeder is reached, with a trailing slash.
     pub seeder_url: Option<String>,
+    /// The UDP port of the seeder's tracker at that host, for torrents to name; none where they shouldn't.
+    pub udp_tracker_port: Option<u16>,
     /// Logo, a file name in the clips folder.
     pub logo: Option<String>,
     /// Links of the publisher.
@@ -136,6 +139,7 @@ struct File {
     medium: Option<Spanned<String>>,
     base_url: Option<Spanned<String>>,
     seeder_url: Option<Spanned<String>>,
+    udp_tracker_port: Option<NonZeroU16>,
     logo: Option<Spanned<String>>,
     #[serde(default)]
     links: Vec<LinkFile>,
@@ -360,6 +364,7 @@ impl Channel {
             medium: file.medium.map(Spanned::into_inner),
             base_url: optional_url("base_url", file.base_url)?,
             seeder_url: optional_url("seeder_url", file.seeder_url)?,
+            udp_tracker_port: file.udp_tracker_port.map(NonZeroU16::get),
             logo: file.logo.map(Spanned::into_inner),
             links: source.links(file.links)?,
             trackers: trackers
@@ -509,6 +514,7 @@ mod tests {
             ("p2p = \"sometimes\"", ":1:7: "),
             ("email = \"nobody\"", ":1:9: `email`"),
             ("medium = \"tv\"", ":1:10: `medium`"),
+            ("udp_tracker_port = 0", ":1:20: "),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.starts_with("clips/channel.toml:"), "{text}: {error}");

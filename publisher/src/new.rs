@@ -75,6 +75,7 @@ mod tests {
             medium: None,
             base_url: None,
             seeder_url: None,
+            udp_tracker_port: None,
             logo: None,
             links: Vec::new(),
             trackers: Vec::new(),

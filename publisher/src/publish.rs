@@ -19,6 +19,7 @@ use crate::folder::FoundRelease;
 use crate::ledger::{Entry, Hold};
 use crate::page::Renderer;
 use crate::report::{Reporter, one_line};
+use crate::seal::RunningSeeder;
 use crate::sign::Signer;
 use crate::site::Out;
 use choose::Work;
@@ -40,7 +41,7 @@ const PORTION: Duration = Duration::from_secs(20);
 pub struct Publisher {
     clips: PathBuf,
     out: Out,
-    bound: Option<String>,
+    bound: Option<RunningSeeder>,
     renderer: Renderer,
     /// None for those who only look.
     signer: Option<Signer>,
@@ -122,12 +123,11 @@ struct Pass {
 }
 
 impl Publisher {
-    /// Takes the folders. `bound` is the address of a seeder that runs in this process: it stands in
-    /// torrents where the channel names none.
+    /// Takes the folders. `bound` is the seeder that runs in this process, if one does.
     pub fn open(
         clips: &Path,
         out: &Path,
-        bound: Option<String>,
+        bound: Option<RunningSeeder>,
         reporter: Reporter,
     ) -> Result<Self, PublishError> {
         look::check_folder(clips)?;
@@ -139,7 +139,7 @@ impl Publisher {
     fn with(
         clips: &Path,
         out: Out,
-        bound: Option<String>,
+        bound: Option<RunningSeeder>,
         signer: Option<Signer>,
         tools: Tools,
         reporter: Reporter,

@@ -23,7 +23,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Command::Up(args) => {
             reporter.start("up");
             let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
-            runtime.block_on(up::up(args, reporter))
+            runtime.block_on(up::up(*args, reporter))
         }
         Command::Torrent(args) => torrent::create(&args, reporter).map(|()| ExitCode::SUCCESS),
         Command::Show { torrent } => torrent::show(&torrent, reporter).map(|()| ExitCode::SUCCESS),

@@ -26,8 +26,19 @@ pub struct Addresses {
     /// The seeder's URL for torrents and magnets, with a trailing slash; without one they name no
     /// tracker and no web seed of ours.
     pub torrent: Option<String>,
+    /// The UDP port of the seeder's tracker, at the host of `torrent`, where torrents are to name it.
+    pub udp_tracker_port: Option<u16>,
     /// The seeder's URL for pages; without one they point beside themselves.
     pub page: Option<String>,
+}
+
+/// A seeder that runs in this process: it stands in torrents where the channel names none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningSeeder {
+    /// Where it is reached over HTTP, with a trailing slash.
+    pub url: String,
+    /// The port of its UDP tracker, where it has one.
+    pub udp_tracker_port: Option<u16>,
 }
 
 /// A release that can be published: the last stage.
@@ -183,12 +194,9 @@ pub fn is_whole(recorded: &StateTorrent, out: &Path) -> bool {
 impl SealedRendition {
     /// Puts trackers and web seeds into the torrent.
     fn addressed(mut self, channel: &Channel, addresses: &Addresses) -> Self {
-        let own = addresses
-            .torrent
-            .iter()
-            .map(|seeder| vec![format!("{seeder}announce")]);
         let torrent = &mut self.torrent;
-        torrent.announce = own.chain(channel.trackers.iter().cloned()).collect();
+        torrent.announce = own_trackers(addresses);
+        torrent.announce.extend(channel.trackers.iter().cloned());
         torrent.web_seeds = web_seeds(&torrent.info, channel, addresses);
         torrent.created_by = Some(concat!("Groundswell/", env!("CARGO_PKG_VERSION")).into());
         self.torrent_bytes = torrent.to_bytes();
@@ -206,6 +214,26 @@ impl SealedRendition {
         let path: Vec<String> = file.path.split('/').map(segment).collect();
         format!("library/{}/{}", self.id, path.join("/"))
     }
+}
+
+/// The seeder's tracker as each kind of client reaches it. UDP and HTTP lead to the same peers, so they are one tier
+/// (BEP 12) and one answer is enough; browsers' WebSocket is another, which ordinary clients pass over.
+fn own_trackers(addresses: &Addresses) -> Vec<Vec<String>> {
+    let Some(seeder) = &addresses.torrent else {
+        return Vec::new();
+    };
+    let (_, rest) = seeder.split_once("://").unwrap_or_default();
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    };
+    let udp = addresses
+        .udp_tracker_port
+        .map(|port| format!("udp://{host}:{port}/announce"));
+    let http = format!("{seeder}announce");
+    let web_socket = format!("ws{}", http.trim_start_matches("http"));
+    vec![udp.into_iter().chain([http]).collect(), vec![web_socket]]
 }
 
 /// BEP 19: the URL of a single file names it; below a folder's URL, which ends in a slash, clients add
@@ -228,4 +256,64 @@ fn web_seeds(info: &Info, channel: &Channel, addresses: &Addresses) -> Vec<Strin
 /// A path component as it stands in a URL.
 pub fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_client_finds_the_tracker() {
+        let check = |seeder: &str, port: Option<u16>, expected: &[&[&str]]| {
+            let addresses = Addresses {
+                torrent: Some(seeder.into()),
+                udp_tracker_port: port,
+                page: None,
+            };
+            assert_eq!(own_trackers(&addresses), expected, "{seeder}");
+        };
+        let web_socket: &[&str] = &["wss://seed.example/x/announce"];
+        check(
+            "https://seed.example/x/",
+            None,
+            &[&["https://seed.example/x/announce"], web_socket],
+        );
+        check(
+            "https://seed.example/x/",
+            Some(6969),
+            &[
+                &[
+                    "udp://seed.example:6969/announce",
+                    "https://seed.example/x/announce",
+                ],
+                web_socket,
+            ],
+        );
+        check(
+            "http://[2001:db8::1]:8080/",
+            Some(1),
+            &[
+                &[
+                    "udp://[2001:db8::1]:1/announce",
+                    "http://[2001:db8::1]:8080/announce",
+                ],
+                &["ws://[2001:db8::1]:8080/announce"],
+            ],
+        );
+        check(
+            "http://[2001:db8::1]/",
+            Some(1),
+            &[
+                &[
+                    "udp://[2001:db8::1]:1/announce",
+                    "http://[2001:db8::1]/announce",
+                ],
+                &["ws://[2001:db8::1]/announce"],
+            ],
+        );
+        assert_eq!(
+            own_trackers(&Addresses::default()),
+            Vec::<Vec<String>>::new()
+        );
+    }
 }

@@ -5,6 +5,7 @@
 use crate::channel::Channel;
 use crate::publish::Publisher;
 use crate::report::Reporter;
+use crate::seal::RunningSeeder;
 use crate::summary;
 use crate::watch::{Watch, is_empty};
 use anyhow::{Context, Result};
@@ -56,10 +57,12 @@ pub async fn up(args: Up, reporter: Reporter) -> Result<ExitCode> {
         "http://{}/",
         SocketAddr::new(reachable(http.ip()), http.port())
     );
-    let seeder = Channel::read(&args.clips)?
-        .seeder_url
-        .unwrap_or_else(|| outside.clone());
-    let mut publisher = Publisher::open(&args.clips, &out, Some(outside), reporter)?;
+    let running = RunningSeeder {
+        url: outside.clone(),
+        udp_tracker_port: bound.udp_tracker_addr().map(|addr| addr.port()),
+    };
+    let seeder = Channel::read(&args.clips)?.seeder_url.unwrap_or(outside);
+    let mut publisher = Publisher::open(&args.clips, &out, Some(running), reporter)?;
     let mut watch = Watch::start(&args.clips, &out, args.allow_removals, reporter)?;
     let (watch, publisher, summary) = tokio::task::spawn_blocking(move || {
         let summary = watch.first(&mut publisher);
@@ -70,23 +73,20 @@ pub async fn up(args: Up, reporter: Reporter) -> Result<ExitCode> {
     let summary = summary?;
 
     let shutdown = CancellationToken::new();
-    let url = bound.http_url();
-    let peers = bound.peer_addrs();
+    let served = Served {
+        tracker: format!("{seeder}announce"),
+        url: bound.http_url(),
+        https: bound.https_url(),
+        peers: bound.peer_addrs(),
+        udp_tracker: bound.udp_tracker_addr(),
+        stun: bound.stun_addr(),
+    };
     let mut loaded = bound.loaded();
     let nudge = bound.nudge();
     let serving = tokio::spawn(bound.run(shutdown.clone()));
     let loaded_or_ended = loaded.wait_for(Option::is_some).await.is_ok();
     if loaded_or_ended {
-        let tracker = format!("{seeder}announce");
-        tell_ready(
-            reporter,
-            &args.clips,
-            &out,
-            &url,
-            &tracker,
-            &peers,
-            summary.releases,
-        );
+        tell_ready(reporter, &args.clips, &out, &served, summary.releases);
     }
     let stop = watch.stopper();
     let watching =
@@ -128,15 +128,25 @@ fn watch_on(
     });
 }
 
-fn tell_ready(
-    reporter: Reporter,
-    clips: &Path,
-    out: &Path,
-    url: &str,
-    tracker: &str,
-    peers: &[SocketAddr],
-    releases: usize,
-) {
+/// Where what is published is reached.
+struct Served {
+    tracker: String,
+    url: String,
+    https: Option<String>,
+    peers: Vec<SocketAddr>,
+    udp_tracker: Option<SocketAddr>,
+    stun: Option<SocketAddr>,
+}
+
+fn tell_ready(reporter: Reporter, clips: &Path, out: &Path, served: &Served, releases: usize) {
+    let Served {
+        tracker,
+        url,
+        https,
+        peers,
+        udp_tracker,
+        stun,
+    } = served;
     let peer = peers.first().map_or(0, SocketAddr::port);
     reporter.line("");
     reporter.line(&format!("  Your page     {url}"));
@@ -151,7 +161,12 @@ fn tell_ready(
     }
     reporter.line("");
     reporter.line("  Ctrl-C ends it.");
-    reporter.event(|| json!({"event": "ready", "http": url, "peer": peer, "peers": peers, "out": out, "releases": releases}));
+    reporter.event(|| {
+        json!({
+            "event": "ready", "http": url, "https": https, "peer": peer, "peers": peers,
+            "udp_tracker": udp_tracker, "stun": stun, "out": out, "releases": releases,
+        })
+    });
 }
 
 /// The address others reach this machine by, where it listens on all of them. No packet is sent: a

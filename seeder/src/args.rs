@@ -5,6 +5,7 @@ use crate::config::Encryption;
 use crate::config::{FileConfig, ServeConfig, Source};
 use crate::control::places;
 use crate::error::ServeError;
+use crate::http::proxy::Proxies;
 use crate::uplink::rate::Limit;
 use clap::{ArgAction, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
@@ -83,6 +84,9 @@ pub struct StatusArgs {
     /// Print one snapshot as a JSON object, with the rates of the second it took
     #[arg(long)]
     pub json: bool,
+    /// Draw the audience over time: of everything, or of one release by its slug or its torrent's id
+    #[arg(long, value_name = "RELEASE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub history: Option<String>,
 }
 
 /// What the columns of the view mean.
@@ -112,6 +116,25 @@ pub struct ServeFlags {
     /// Where site, web seed and tracker are served; port 0 picks a free one
     #[arg(long, value_name = "ADDR:PORT")]
     pub http: Option<SocketAddr>,
+    /// Where the same is served over TLS, beside --http; needs --tls-cert and --tls-key, or --acme-domain
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub https: Option<SocketAddr>,
+    /// Certificate for --https, with those that lead to its authority, in PEM; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of --tls-cert, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Fetch a certificate for this name and renew it (ACME): from Let's Encrypt, whose terms you accept by this. The
+    /// name's port 443 must lead to --https. Repeat for several names
+    #[arg(long, value_name = "NAME")]
+    pub acme_domain: Vec<String>,
+    /// Mail address that the certificate authority may write to
+    #[arg(long, value_name = "ADDRESS")]
+    pub acme_contact: Option<String>,
+    /// Fetch certificates at this ACME directory instead of Let's Encrypt's
+    #[arg(long, value_name = "URL")]
+    pub acme_directory: Option<String>,
     /// TCP and uTP port for BitTorrent peers; 0 picks a free one
     #[arg(long, value_name = "N")]
     pub peer_port: Option<u16>,
@@ -130,21 +153,30 @@ pub struct ServeFlags {
     /// Enter this DHT, one of your own, instead of the public one; repeat for several nodes
     #[arg(long, value_name = "HOST:PORT")]
     pub dht_bootstrap: Vec<String>,
+    /// UDP port of the tracker; 0 picks a free one [default: 6969, or another where that is taken]
+    #[arg(long, value_name = "N")]
+    pub udp_tracker_port: Option<u16>,
+    /// UDP port at which browsers are told their address (STUN); 0 picks a free one [default: 6882, or another]
+    #[arg(long, value_name = "N")]
+    pub webrtc_port: Option<u16>,
     /// Don't look for peers in the local network (BEP 14)
     #[arg(long)]
     pub no_lsd: bool,
     /// Don't ask the router to let peers in (PCP, NAT-PMP, UPnP)
     #[arg(long)]
     pub no_port_mapping: bool,
+    /// Don't announce to the further trackers that torrents name
+    #[arg(long)]
+    pub no_further_trackers: bool,
     /// Address to take peers on, and HTTP where --http doesn't say otherwise
     #[arg(long, value_name = "ADDR")]
     pub bind: Option<IpAddr>,
     /// Our address as the world sees it, for the tracker; repeat for IPv4 and IPv6
     #[arg(long, value_name = "IP")]
     pub external_address: Vec<IpAddr>,
-    /// Address of a reverse proxy in front, whose X-Forwarded-For is believed; repeat for several
-    #[arg(long, value_name = "IP")]
-    pub trusted_proxy: Vec<IpAddr>,
+    /// Address of a reverse proxy in front, whose X-Forwarded-For is believed, or a network of them; repeat for several
+    #[arg(long, value_name = "IP[/N]")]
+    pub trusted_proxy: Vec<Proxies>,
     /// Give status and metrics (Prometheus) at this loopback address as well as on the control socket
     #[arg(long, value_name = "ADDR:PORT")]
     pub control: Option<SocketAddr>,
@@ -190,6 +222,24 @@ impl ServeFlags {
         if let Some(http) = self.http {
             base.http = http;
         }
+        base.https = self.https.or(base.https);
+        let tls = &mut base.tls;
+        for (path, given) in [
+            (&mut tls.certificate, &self.tls_cert),
+            (&mut tls.key, &self.tls_key),
+        ] {
+            *path = given.clone().or(path.take());
+        }
+        let acme = &mut tls.acme;
+        if !self.acme_domain.is_empty() {
+            acme.domains.clone_from(&self.acme_domain);
+        }
+        for (text, given) in [
+            (&mut acme.contact, &self.acme_contact),
+            (&mut acme.directory, &self.acme_directory),
+        ] {
+            *text = given.clone().or(text.take());
+        }
         if let Some(port) = self.peer_port {
             base.peer_port = port;
         }
@@ -199,12 +249,18 @@ impl ServeFlags {
             (&mut discover.dht, self.no_dht),
             (&mut discover.lsd, self.no_lsd),
             (&mut discover.port_mapping, self.no_port_mapping),
+            (&mut discover.further_trackers, self.no_further_trackers),
         ] {
             if off {
                 *on = Some(false);
             }
         }
         discover.dht_port = self.dht_port.or(discover.dht_port);
+        let (udp, stun) = (&mut base.udp_tracker, &mut base.stun);
+        udp.on |= self.udp_tracker_port.is_some();
+        udp.port = self.udp_tracker_port.or(udp.port);
+        stun.on |= self.webrtc_port.is_some();
+        stun.port = self.webrtc_port.or(stun.port);
         if !self.dht_bootstrap.is_empty() {
             discover.dht_bootstrap.clone_from(&self.dht_bootstrap);
         }

@@ -84,6 +84,10 @@ fn show_status(args: StatusArgs) -> anyhow::Result<()> {
         once: args.once,
     };
     runtime.block_on(async {
+        if let Some(release) = &args.history {
+            let release = Some(&**release).filter(|release| !release.is_empty());
+            return Ok(status::show_history(args.place, release, args.json)?);
+        }
         let shutdown = CancellationToken::new();
         tokio::spawn(on_signal(shutdown.clone())?);
         Ok(status::show(args.place, showing, shutdown).await?)
@@ -95,8 +99,11 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     let bound = Bound::bind(config).await?;
     let ready = Ready {
         http: bound.http_url(),
+        https: bound.https_url(),
         peers: bound.peer_addrs(),
         dht: bound.dht_addr(),
+        udp_tracker: bound.udp_tracker_addr(),
+        stun: bound.stun_addr(),
         control: bound.control(),
         report: args.report.clone(),
     };
@@ -153,8 +160,11 @@ fn on_signal(shutdown: CancellationToken) -> Result<impl Future<Output = ()>, Se
 
 struct Ready {
     http: String,
+    https: Option<String>,
     peers: Vec<SocketAddr>,
     dht: Option<SocketAddr>,
+    udp_tracker: Option<SocketAddr>,
+    stun: Option<SocketAddr>,
     control: Vec<String>,
     report: ReportFlags,
 }
@@ -171,8 +181,8 @@ impl Ready {
         if self.report.json {
             let peers: Vec<String> = self.peers.iter().map(SocketAddr::to_string).collect();
             let line = serde_json::json!({
-                "event": "ready", "http": self.http, "peer": peers, "torrents": torrents,
-                "dht": self.dht, "control": self.control,
+                "event": "ready", "http": self.http, "https": self.https, "peer": peers, "torrents": torrents,
+                "dht": self.dht, "udp_tracker": self.udp_tracker, "stun": self.stun, "control": self.control,
             });
             let mut out = io::stdout().lock();
             // Whoever closed our output doesn't want to know.

@@ -3,6 +3,13 @@
 use crate::control::ControlConfig;
 use crate::discover::DiscoverConfig;
 use crate::error::ServeError;
+use crate::http::proxy::Proxies;
+use crate::stun::StunConfig;
+use crate::tls::TlsConfig;
+use crate::tracker::load::LoadConfig;
+use crate::tracker::table::TableConfig;
+use crate::tracker::udp::UdpTrackerConfig;
+use crate::tracker::websocket;
 use crate::uplink::UplinkConfig;
 use crate::uplink::rate::Limit;
 use crate::uplink::settings::{MonthlyVolume, ScheduleEntry};
@@ -41,6 +48,10 @@ pub struct ServeConfig {
     pub out: Source,
     /// Where site, web seed and tracker are served. `[::]` means every address of both families.
     pub http: SocketAddr,
+    /// Where the same is served over TLS.
+    pub https: Option<SocketAddr>,
+    /// Where certificates for that come from.
+    pub tls: TlsConfig,
     /// The address peers are taken on; `None` means every address of both families.
     pub bind: Option<IpAddr>,
     /// TCP and uTP port for peers.
@@ -55,7 +66,7 @@ pub struct ServeConfig {
     /// at which the asker reached it.
     pub external_addresses: Vec<IpAddr>,
     /// Reverse proxies in front of HTTP, whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<Proxies>,
     /// Where status and metrics are given.
     pub control: ControlConfig,
     /// How files are checked behind other work.
@@ -66,6 +77,14 @@ pub struct ServeConfig {
     pub discover: DiscoverConfig,
     /// How much may be sent.
     pub uplink: UplinkConfig,
+    /// When viewers are introduced to each other.
+    pub load: LoadConfig,
+    /// Tables that tell countries and networks of addresses.
+    pub tables: TableConfig,
+    /// The UDP tracker.
+    pub udp_tracker: UdpTrackerConfig,
+    /// STUN, on the WebRTC port.
+    pub stun: StunConfig,
     /// What strangers may take.
     pub limits: Limits,
 }
@@ -94,6 +113,8 @@ impl ServeConfig {
         Self {
             out,
             http: SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), HTTP_PORT),
+            https: None,
+            tls: TlsConfig::default(),
             bind: None,
             peer_port: PEER_PORT,
             utp: true,
@@ -106,6 +127,10 @@ impl ServeConfig {
             state_dir: None,
             discover: DiscoverConfig::default(),
             uplink: UplinkConfig::default(),
+            load: LoadConfig::default(),
+            tables: TableConfig::default(),
+            udp_tracker: UdpTrackerConfig::default(),
+            stun: StunConfig::default(),
             limits: Limits::default(),
         }
     }
@@ -137,7 +162,7 @@ pub struct Limits {
     pub send_buffer: usize,
     /// Reads from disk at once.
     pub reads: usize,
-    /// HTTP connections in all.
+    /// HTTP connections in all, with and without TLS, WebSockets among them: each viewer holds one of those.
     pub http_connections: usize,
     /// HTTP connections from one IPv4 address or IPv6 /64.
     pub http_connections_per_address: usize,
@@ -155,6 +180,31 @@ pub struct Limits {
     pub tracker_reply_peers: u32,
     /// Seconds between two announces of one peer, about.
     pub tracker_interval_seconds: u64,
+    /// Seconds between two announces of one browser, about.
+    pub tracker_browser_interval_seconds: u64,
+    /// Announces a second of one IPv4 address or IPv6 /64 in the long run; offers count as well.
+    pub tracker_announces_per_address: u32,
+    /// Announces of one IPv4 address or IPv6 /64 at once.
+    pub tracker_announce_burst: u32,
+    /// Announces a second from which on intervals grow, of clients and of browsers apart.
+    pub tracker_announces: u32,
+    /// Offers of browsers passed on in a second.
+    pub tracker_offers: u32,
+    /// Seconds in which no more than ten offers reach one browser, however often it announces, and in which two that were
+    /// introduced aren't introduced the other way round; 0 counts anew at each of its announces.
+    pub tracker_offer_window_seconds: u64,
+    /// Bytes that wait for one browser's socket.
+    pub websocket_queue: usize,
+    /// Bytes held for all browsers' sockets together.
+    pub websocket_memory: usize,
+    /// Messages a second of one browser's socket in the long run.
+    pub websocket_messages: u32,
+    /// Bytes of session descriptions a second of one browser's socket in the long run.
+    pub websocket_description_bytes: u32,
+    /// STUN requests answered in a second.
+    pub stun_rate: u32,
+    /// STUN requests of one IPv4 address or IPv6 /64 answered in a second, on average.
+    pub stun_rate_per_address: u32,
 }
 
 impl Default for Limits {
@@ -166,7 +216,7 @@ impl Default for Limits {
             requests_per_peer: 512,
             send_buffer: 1024 * 1024,
             reads: 64,
-            http_connections: 4000,
+            http_connections: 16_000,
             http_connections_per_address: 200,
             http_head_seconds: 30,
             http_stall_seconds: 60,
@@ -175,24 +225,53 @@ impl Default for Limits {
             tracker_peers_per_address: 64,
             tracker_reply_peers: 100,
             tracker_interval_seconds: 600,
+            tracker_browser_interval_seconds: 120,
+            tracker_announces_per_address: 50,
+            tracker_announce_burst: 1000,
+            tracker_announces: 2000,
+            tracker_offers: 5000,
+            tracker_offer_window_seconds: 60,
+            websocket_queue: 128 << 10,
+            websocket_memory: 128 << 20,
+            websocket_messages: 10,
+            websocket_description_bytes: 64 << 10,
+            stun_rate: 20_000,
+            stun_rate_per_address: 200,
         }
     }
 }
 
 impl Limits {
     /// The tracker's part.
-    pub(crate) fn announces(&self) -> swarm::announces::Limits {
+    pub(crate) fn tracker(&self) -> swarm::tracker::Limits {
         let interval = Duration::from_secs(self.tracker_interval_seconds.clamp(1, DAY));
-        let defaults = swarm::announces::Limits::default();
-        swarm::announces::Limits {
+        let defaults = swarm::tracker::Limits::default();
+        swarm::tracker::Limits {
             peers_per_swarm: self.tracker_peers,
             peers_per_address: self.tracker_peers_per_address,
             max_peers: self.tracker_reply_peers,
             default_peers: defaults.default_peers.min(self.tracker_reply_peers),
             interval,
             min_interval: defaults.min_interval.min(interval),
-            // Two announces may get lost.
-            expiry: interval * 5 / 2,
+            browser_interval: Duration::from_secs(
+                self.tracker_browser_interval_seconds.clamp(1, DAY),
+            ),
+            address_rate: self.tracker_announces_per_address,
+            address_burst: self.tracker_announce_burst,
+            announce_rate: self.tracker_announces,
+            offer_rate: self.tracker_offers,
+            offer_window: Duration::from_secs(self.tracker_offer_window_seconds),
+            ..defaults
+        }
+    }
+
+    /// The part of browsers' sockets.
+    pub(crate) fn websocket(&self) -> websocket::Limits {
+        websocket::Limits {
+            queue: self.websocket_queue,
+            memory: self.websocket_memory,
+            messages_per_second: self.websocket_messages,
+            description_bytes_per_second: self.websocket_description_bytes,
         }
     }
 }
@@ -224,6 +303,14 @@ impl From<Encryption> for Policy {
 #[serde(deny_unknown_fields)]
 pub struct FileConfig {
     http: Option<SocketAddr>,
+    https: Option<SocketAddr>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    #[serde(default)]
+    acme_domains: Vec<String>,
+    acme_contact: Option<String>,
+    acme_directory: Option<String>,
+    acme_authority: Option<PathBuf>,
     bind: Option<IpAddr>,
     peer_port: Option<u16>,
     utp: Option<bool>,
@@ -232,7 +319,7 @@ pub struct FileConfig {
     #[serde(default)]
     external_addresses: Vec<IpAddr>,
     #[serde(default)]
-    trusted_proxies: Vec<IpAddr>,
+    trusted_proxies: Vec<Proxies>,
     control: Option<SocketAddr>,
     scrub_bytes_per_second: Option<u64>,
     scrub_days: Option<u64>,
@@ -248,7 +335,25 @@ pub struct FileConfig {
     dht_bootstrap: Vec<String>,
     lsd: Option<bool>,
     port_mapping: Option<bool>,
+    further_trackers: Option<bool>,
+    udp_tracker: Option<bool>,
+    udp_tracker_port: Option<u16>,
+    tracker_threads: Option<usize>,
+    stun: Option<bool>,
+    webrtc_port: Option<u16>,
+    #[serde(default)]
+    tracker: TrackerFile,
     limits: Option<Limits>,
+}
+
+/// `[tracker]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct TrackerFile {
+    countries: Option<PathBuf>,
+    networks: Option<PathBuf>,
+    p2p_above: Option<Limit>,
+    p2p_viewers: Option<u32>,
 }
 
 impl FileConfig {
@@ -270,6 +375,17 @@ impl FileConfig {
             config.http.set_ip(bind);
         }
         config.http = self.http.unwrap_or(config.http);
+        config.https = self.https.or(config.https);
+        let tls = &mut config.tls;
+        tls.certificate = self.tls_cert.or(tls.certificate.take());
+        tls.key = self.tls_key.or(tls.key.take());
+        let acme = &mut tls.acme;
+        if !self.acme_domains.is_empty() {
+            acme.domains = self.acme_domains;
+        }
+        acme.contact = self.acme_contact.or(acme.contact.take());
+        acme.directory = self.acme_directory.or(acme.directory.take());
+        acme.authority = self.acme_authority.or(acme.authority.take());
         config.peer_port = self.peer_port.unwrap_or(config.peer_port);
         config.utp = self.utp.unwrap_or(config.utp);
         config.spread = self.spread.unwrap_or(config.spread);
@@ -311,6 +427,19 @@ impl FileConfig {
         }
         discover.lsd = self.lsd.or(discover.lsd);
         discover.port_mapping = self.port_mapping.or(discover.port_mapping);
+        discover.further_trackers = self.further_trackers.or(discover.further_trackers);
+        let udp = &mut config.udp_tracker;
+        udp.on = self.udp_tracker.unwrap_or(udp.on);
+        udp.port = self.udp_tracker_port.or(udp.port);
+        udp.threads = self.tracker_threads.or(udp.threads);
+        let stun = &mut config.stun;
+        stun.on = self.stun.unwrap_or(stun.on);
+        stun.port = self.webrtc_port.or(stun.port);
+        let tracker = self.tracker;
+        config.tables.countries = tracker.countries.or(config.tables.countries.take());
+        config.tables.networks = tracker.networks.or(config.tables.networks.take());
+        config.load.above = tracker.p2p_above.map_or(config.load.above, Limit::rate);
+        config.load.viewers = tracker.p2p_viewers.or(config.load.viewers);
         if let Some(limits) = self.limits {
             config.limits = limits;
         }
@@ -379,6 +508,17 @@ mod tests {
                 .all(|word| error.contains(word)),
             "{error}"
         );
+
+        let tracker =
+            "[tracker]\ncountries = \"c.csv\"\np2p_above = \"8Mbit/s\"\np2p_viewers = 5\n";
+        std::fs::write(&path, tracker).unwrap();
+        let config = flags(Some(path.clone())).apply(base.clone()).unwrap();
+        let load = LoadConfig {
+            above: Some(1_000_000),
+            viewers: Some(5),
+        };
+        assert_eq!(config.load, load);
+        assert_eq!(config.tables.countries, Some("c.csv".into()));
 
         std::fs::write(&path, "per_port = 7000\n").unwrap();
         let error = flags(Some(path)).apply(base).unwrap_err().to_string();

@@ -1,6 +1,6 @@
 //! Status and metrics, apart from everything public: a Unix socket of the user's own, and where it is asked for a
-//! loopback address that Prometheus can scrape. HTTP on both, `GET` alone: `/metrics` in Prometheus' form, `/status` in
-//! JSON. No web page can reach it: a request must name a loopback host and come from no page.
+//! loopback address that Prometheus can scrape. HTTP on both, `GET` alone: `/metrics` in Prometheus' form, `/status` and
+//! `/history` in JSON. No web page can reach it: a request must name a loopback host and come from no page.
 
 pub mod places;
 
@@ -8,11 +8,12 @@ use crate::error::ServeError;
 use crate::metrics::prometheus;
 use crate::net;
 use crate::serve::Shared;
+use crate::status::history::Document;
 use crate::status::report::Report;
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
@@ -218,16 +219,41 @@ fn respond(shared: &Shared, request: &Request<Incoming>) -> Response<Body> {
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
             response
         }
-        "/status" => {
-            let report = serde_json::to_vec(&Report::of(shared)).unwrap_or_default();
-            let mut response = text(StatusCode::OK, report);
-            let kind = HeaderValue::from_static("application/json");
-            response.headers_mut().insert(header::CONTENT_TYPE, kind);
-            response
-        }
-        "/" => text(StatusCode::OK, "/metrics\n/status\n"),
-        _ => text(StatusCode::NOT_FOUND, "there are /metrics and /status"),
+        "/status" => json(&Report::of(shared)),
+        "/history" => match Document::of(shared, release(request.uri()).as_deref()) {
+            Some(document) => json(&document),
+            None => text(
+                StatusCode::NOT_FOUND,
+                "no release of this name or id had an audience",
+            ),
+        },
+        "/" => text(
+            StatusCode::OK,
+            "/metrics\n/status\n/history\n/history?release=NAME\n",
+        ),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "there are /metrics, /status and /history",
+        ),
     }
+}
+
+/// The release that is asked for, if any.
+fn release(uri: &Uri) -> Option<String> {
+    let mut fields = uri.query()?.split('&');
+    let name = fields.find_map(|field| field.strip_prefix("release="))?;
+    let name = percent_encoding::percent_decode_str(name);
+    Some(name.decode_utf8_lossy().into_owned())
+}
+
+fn json(document: &impl serde::Serialize) -> Response<Body> {
+    let mut response = text(
+        StatusCode::OK,
+        serde_json::to_vec(document).unwrap_or_default(),
+    );
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 fn text(status: StatusCode, body: impl Into<Body>) -> Response<Body> {

@@ -46,6 +46,8 @@ pub struct DiscoverConfig {
     pub lsd: Option<bool>,
     /// Whether the router is asked to let peers in.
     pub port_mapping: Option<bool>,
+    /// Whether the library is announced to the further trackers that its torrents name.
+    pub further_trackers: Option<bool>,
 }
 
 /// All ways of finding peers that are switched on.
@@ -61,6 +63,7 @@ pub struct Discovery {
     /// Proves to trackers that it is us again.
     key: u32,
     http: trackers::Http,
+    further_trackers: bool,
 }
 
 impl std::fmt::Debug for Discovery {
@@ -107,6 +110,7 @@ impl Discovery {
             mapped,
             key: rand::random(),
             http: trackers::Http::new(),
+            further_trackers: discover.further_trackers.unwrap_or(public),
         })
     }
 

@@ -55,6 +55,9 @@ pub enum ServeError {
         /// Why.
         source: DocumentError,
     },
+    /// There can be no TLS.
+    #[error(transparent)]
+    Tls(#[from] crate::tls::TlsError),
     /// What was sent this month can't be kept.
     #[error(transparent)]
     Month(#[from] crate::uplink::MonthError),
@@ -64,6 +67,9 @@ pub enum ServeError {
     /// The publisher's output folder isn't there.
     #[error("{} is no folder; make it with `publisher build`, or name .torrent files and --data", .0.display())]
     NotAFolder(PathBuf),
+    /// A thread can't be started.
+    #[error("start a thread: {0}")]
+    Thread(io::Error),
     /// The system gives no signals.
     #[error("wait for signals: {0}")]
     Signal(io::Error),

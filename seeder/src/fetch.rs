@@ -88,6 +88,10 @@ pub async fn run(args: &FetchArgs, shutdown: CancellationToken) -> Result<(), Fe
     // Beside a seeder on this machine; who names ports gets them.
     config.http = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
     config.peer_port = 0;
+    config.udp_tracker.on = false;
+    config.stun.on = false;
+    // A fetch announces to its torrent's trackers by itself.
+    config.discover.further_trackers = Some(false);
     let mut config = args.flags.apply(config)?;
     if args.flags.http.is_none() {
         // The address for peers isn't meant for it.

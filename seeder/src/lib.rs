@@ -12,7 +12,7 @@
 //!
 //! A connection's state has one owner, its task; a swarm's state has one owner, its task. Nothing on the
 //! way of a block takes a lock that another peer could hold. [`http`] serves files the same way, [`tracker`]
-//! is a thin shell over `swarm::announces`, and [`metrics`] has every counter once.
+//! is a thin shell over `swarm::tracker`, and [`metrics`] has every counter once.
 //!
 //! Start at [`serve::Bound`].
 
@@ -20,6 +20,7 @@ pub mod args;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod datagrams;
 pub mod discover;
 pub mod error;
 pub mod fetch;
@@ -30,6 +31,8 @@ pub mod net;
 pub mod peer;
 pub mod serve;
 pub mod status;
+pub mod stun;
+pub mod tls;
 pub mod torrent;
 pub mod tracker;
 pub mod uplink;

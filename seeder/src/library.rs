@@ -20,7 +20,7 @@ pub use served::Served;
 use crate::error::ServeError;
 use listed::{ListedFile, Look, Place};
 use memory::Memory;
-use metainfo::state::State;
+use metainfo::state::{State, Status};
 use metainfo::{SwarmHash, Torrent, TorrentError};
 use std::collections::HashMap;
 use std::io;
@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::pass::{PassError, Progress};
+use swarm::tracker::Tracked;
 use wire::encryption;
 
 /// Why one torrent isn't served.
@@ -88,6 +89,8 @@ pub struct Library {
     by_swarm: HashMap<SwarmHash, Arc<Listed>>,
     /// Swarms by what an encrypted connection shows of them, made when the first one asks.
     by_request: OnceLock<HashMap<[u8; 20], SwarmHash>>,
+    /// Swarms that the state says are to be refused.
+    withdrawn: Vec<SwarmHash>,
     /// What isn't on disk as a torrent and so can't be parsed again.
     pinned: Vec<Arc<Served>>,
     /// A line for each torrent of the source that has no place here: what and why.
@@ -141,9 +144,24 @@ impl Library {
         &self.all
     }
 
-    /// Every swarm.
-    pub fn swarms(&self) -> impl Iterator<Item = SwarmHash> + '_ {
-        self.by_swarm.keys().copied()
+    /// Every swarm, as the tracker knows it.
+    pub fn tracked(&self) -> impl Iterator<Item = Tracked> + '_ {
+        let numbered = (0..).zip(&self.all);
+        numbered.flat_map(|(id, listed)| {
+            let (p2p, seeded) = (listed.p2p(), listed.is_sound());
+            let tracked = move |swarm: &SwarmHash| Tracked {
+                swarm: *swarm,
+                id,
+                p2p,
+                seeded,
+            };
+            listed.swarms().iter().map(tracked)
+        })
+    }
+
+    /// The swarms of what was withdrawn: refused for good.
+    pub fn withdrawn(&self) -> &[SwarmHash] {
+        &self.withdrawn
     }
 
     /// A library of these torrents.
@@ -166,6 +184,7 @@ impl Library {
         all.retain(|listed| listed.id != served.id);
         all.push(served.listed.clone());
         let mut library = Self::of(all, self.skipped.clone());
+        library.withdrawn.clone_from(&self.withdrawn);
         library.pinned.clone_from(&self.pinned);
         library.pinned.retain(|pinned| pinned.id != served.id);
         library.pinned.push(served);
@@ -206,7 +225,13 @@ impl Library {
         let out: Arc<Path> = out.into();
         let (mut all, mut skipped) = (Vec::new(), Vec::new());
         let mut next_end: Option<SystemTime> = None;
+        let mut withdrawn = Vec::new();
         for entry in entries {
+            if entry.status == Status::Withdrawn {
+                let v2 = entry.info_hash_v2.map(|hash| hash.truncated());
+                let v1 = entry.info_hash_v1.map(SwarmHash::from);
+                withdrawn.extend(v1.into_iter().chain(v2));
+            }
             let over = entry.until.is_some_and(|until| until <= now);
             if !entry.status.is_seeded() || over {
                 continue;
@@ -216,20 +241,24 @@ impl Library {
             next_end = next_end.into_iter().chain(end).min();
             let kept = before.by_id(&entry.id);
             if let Some(kept) = kept.filter(|listed| listed.is_the_same(&entry)) {
+                kept.set_p2p(entry.p2p.as_deref());
                 all.push(kept.clone());
                 continue;
             }
+            let p2p = entry.p2p.clone();
             let accepted = memory.accepted.get(&entry.id).cloned();
             match Listed::from_entry(&out, entry, accepted, alarm) {
                 Ok(listed) => {
                     let listed = Arc::new(listed);
+                    listed.set_p2p(p2p.as_deref());
                     first_look(&listed, alarm);
                     all.push(listed);
                 }
                 Err(error) => skip(&mut skipped, &error),
             }
         }
-        let library = Self::of(all, skipped);
+        let mut library = Self::of(all, skipped);
+        library.withdrawn = withdrawn;
         Ok(Load { library, next_end })
     }
 

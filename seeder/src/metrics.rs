@@ -3,6 +3,7 @@
 //! ([`prometheus`]). A line here is all that a new counter takes; its comment is what operators read.
 
 pub mod prometheus;
+mod tracker;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -94,6 +95,16 @@ metrics! {
         http_now,
         /// HTTP requests answered.
         http_requests,
+        /// TLS handshakes that went well.
+        tls_handshakes,
+        /// Those that took up an earlier session.
+        tls_resumed,
+        /// TLS handshakes that went wrong.
+        tls_handshakes_failed,
+        /// Certificates taken into use after the start: read again, fetched, renewed.
+        tls_certificates_loaded,
+        /// Times that a certificate could not be read again or fetched.
+        tls_certificates_refused,
         /// Bytes of payload sent over HTTP.
         http_library_bytes,
         /// Bytes of the site sent.
@@ -104,6 +115,40 @@ metrics! {
         announces_refused,
         /// Scrapes answered.
         scrapes,
+        /// Announces of BitTorrent clients that the tracker has answered.
+        tracker_client_announces,
+        /// Announces of browsers that the tracker has answered.
+        tracker_browser_announces,
+        /// Announces and scrapes for swarms that aren't tracked here.
+        tracker_not_tracked,
+        /// Announces for swarms that were tracked here once.
+        tracker_retired,
+        /// Peers forgotten because they didn't announce again.
+        tracker_expired,
+        /// Offers of browsers passed on to viewers.
+        tracker_offers,
+        /// Offers of browsers passed on to the seeder.
+        tracker_seeder_offers,
+        /// Answers passed on to the browser that made the offer.
+        tracker_answers,
+        /// 1 while viewers are introduced to each other because the seeder is loaded.
+        tracker_loaded_now,
+        /// How loaded the seeder is, in percent of where viewers are introduced to each other.
+        tracker_load_percent_now,
+        /// Times that the seeder became loaded.
+        tracker_loaded,
+        /// Tables of addresses read.
+        tracker_tables_read,
+        /// Times that a table of addresses could not be used.
+        tracker_tables_unusable,
+        /// Lines in tables of addresses that made no sense.
+        tracker_table_lines_broken,
+        /// Address ranges whose country is known.
+        tracker_country_ranges_now,
+        /// Address ranges whose network is known.
+        tracker_network_ranges_now,
+        /// Times that the statistics of the audience could not be written down.
+        statistics_unsaved,
         /// Bytes granted under an upload limit.
         uplink_bytes,
         /// Connections that wait for their turn of the limited uplink.
@@ -148,17 +193,61 @@ metrics! {
         tracker_asked,
         /// Announces to further trackers without an answer.
         tracker_asked_in_vain,
+        /// Torrents, by tier of further trackers, that are announced there.
+        further_announced_now,
+        /// Announces to further trackers put off because all of their tier are silent or busy.
+        further_postponed,
         /// Ports that a router lets in for us.
         ports_mapped_now,
+        /// Connection ids given to askers of the UDP tracker.
+        udp_tracker_connects,
+        /// Announces answered over UDP.
+        udp_tracker_announces,
+        /// Scrapes answered over UDP.
+        udp_tracker_scrapes,
+        /// Datagrams to the UDP tracker that were no requests.
+        udp_tracker_malformed,
+        /// STUN requests answered.
+        stun_answered,
+        /// Datagrams to the WebRTC port that were no STUN requests.
+        stun_passed_over,
+        /// WebSockets of browsers accepted.
+        ws_accepted,
+        /// WebSockets of browsers open.
+        ws_now,
+        /// Messages of browsers read.
+        ws_messages,
+        /// Offers of browsers queued for another browser.
+        ws_offers_relayed,
+        /// Offers of browsers for which there was nobody.
+        ws_offers_unplaced,
+        /// Answers of browsers queued for the browser that made the offer.
+        ws_answers_relayed,
+        /// Answers of browsers to no offer that was passed on to them, or to a browser that has left.
+        ws_answers_unplaced,
+        /// WebSockets closed because of what makes no sense.
+        ws_closed_malformed,
     }
     // What rises when one of the bounds in `config::Limits` bites.
     limits {
+        /// TLS handshakes broken off because they took too long.
+        tls_handshakes_slow,
+        /// HTTP requests to the tracker refused because their head was too long.
+        http_heads_long,
+        /// HTTP connections closed because a request to the tracker came too slowly.
+        http_heads_slow,
         /// Peer connections refused because their address has too many.
         peers_refused_address,
         /// Times that all peer connections were taken.
         peers_full,
         /// Requests of peers refused.
         requests_refused,
+        /// Peers that had to wait for a slot while pieces are spread, because too many want something without one.
+        peers_kept_out,
+        /// Addresses of peers forgotten by their torrent though they were served lately, because there were too many.
+        peers_forgotten,
+        /// Times that a peer was shown no more pieces because too many that it was shown didn't come.
+        pieces_withheld,
         /// Requests for metadata refused.
         metadata_refused,
         /// Requests for BEP 52 hashes refused.
@@ -171,14 +260,38 @@ metrics! {
         http_compressed_full,
         /// HTTP connections closed because nothing was taken for too long.
         http_stalled,
-        /// Peers the tracker didn't enter because of a limit.
-        tracker_full,
+        /// Announces refused because their address made too many.
+        tracker_too_often,
+        /// Peers the tracker doesn't hand out because they listen on a low port.
+        tracker_low_port,
+        /// Peers the tracker didn't enter because their address had too many in the swarm.
+        tracker_address_full,
+        /// Peers the tracker didn't enter because the swarm had too many.
+        tracker_swarm_full,
+        /// Browsers the tracker didn't enter because their connection had too many in the swarm.
+        tracker_socket_full,
+        /// Announces at the address of a peer that is there under another id: they changed nothing.
+        tracker_other_peer_id,
+        /// Announces of browsers under an id that is taken by another connection.
+        tracker_peer_id_taken,
+        /// Offers of browsers that reached nobody because there were too many.
+        tracker_offers_refused,
+        /// Answers of browsers dropped because nobody had made them an offer.
+        tracker_answers_refused,
+        /// Releases that the statistics forgot, or passed over, because there were too many.
+        statistics_releases_dropped,
+        /// Slots of time that the statistics forgot because there were too many.
+        statistics_points_dropped,
+        /// Arrivals whose country wasn't counted because too many came at once.
+        statistics_arrivals_dropped,
         /// Times that accepting a connection failed.
         accepts_failed,
         /// Turns of the uplink that had to wait for the upload limit.
         uplink_waits,
-        /// HTTP requests answered with 503, since the uplink was busy with first prefixes.
+        /// HTTP requests answered with 503, since the uplink was busy: whoever comes back is taken up.
         http_busy,
+        /// Times that an address wasn't remembered that was to come again, since too many are: it is taken up at once.
+        http_unremembered,
         /// Times that all connections to status and metrics were taken.
         control_full,
         /// Requests for status and metrics refused because a web page could have sent them.
@@ -189,6 +302,38 @@ metrics! {
         lsd_passed_over,
         /// Addresses of peers dropped because whoever looked for them had enough.
         found_peers_dropped,
+        /// Requests to the UDP tracker passed over because their connection id is not ours to that address, or too old.
+        udp_tracker_wrong_id,
+        /// Datagrams to the UDP tracker that the system dropped because too many waited.
+        udp_tracker_full,
+        /// Answers of the UDP tracker that the system did not take.
+        udp_tracker_unsent,
+        /// STUN requests passed over because their address made too many, or all together did.
+        stun_refused,
+        /// Datagrams to the WebRTC port that the system dropped because too many waited.
+        stun_full,
+        /// STUN answers that the system did not take.
+        stun_unsent,
+        /// Messages of browsers passed over because a socket sent too many.
+        ws_messages_dropped,
+        /// Offers of browsers passed over because one announce had too many.
+        ws_offers_surplus,
+        /// Offers of browsers dropped because the other browser didn't read, or all sockets together held too much.
+        ws_offers_dropped_slow,
+        /// Offers and answers of browsers dropped because a socket sent too many bytes of them.
+        ws_descriptions_dropped,
+        /// Announces of browsers refused because their socket announced too many torrents.
+        ws_swarms_refused,
+        /// WebSockets closed because of a message that was too long.
+        ws_closed_too_long,
+        /// WebSockets closed because they sent far too many messages.
+        ws_closed_flood,
+        /// WebSockets closed because they didn't read, or left a message unfinished.
+        ws_closed_slow,
+        /// WebSockets closed because nothing was heard of them.
+        ws_closed_silent,
+        /// WebSockets closed because all of them together held too much.
+        ws_closed_memory,
     }
 }
 
@@ -252,6 +397,11 @@ impl Counter {
     /// Sets a gauge.
     pub fn set(&self, n: u64) {
         self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// Takes one from a gauge that was added to.
+    pub fn lower(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Raises a gauge until the guard goes.

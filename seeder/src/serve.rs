@@ -4,6 +4,7 @@ mod follower;
 
 use crate::config::ServeConfig;
 use crate::control::Control;
+use crate::datagrams::Sockets;
 use crate::discover::{self, Discovery};
 use crate::error::ServeError;
 use crate::http::compressed::Compressed;
@@ -12,14 +13,17 @@ use crate::library::memory::Memory;
 use crate::library::{Library, Listed, Served};
 use crate::metrics::{Counter, Metrics};
 use crate::net::{self, AcceptCounters, Gate, Incoming};
+use crate::tls::Tls;
+use crate::tracker::statistics::{self, Statistics};
+use crate::tracker::{load, udp, websocket};
 use crate::uplink::{self, Uplink};
-use crate::{http, peer, utp};
+use crate::{http, peer, stun, utp};
 use follower::Follower;
 use metainfo::PeerId;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use swarm::announces::Announces;
+use swarm::tracker::Tracker;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -54,8 +58,12 @@ pub struct Shared {
     pub config: ServeConfig,
     /// Every counter.
     pub metrics: Arc<Metrics>,
-    /// The tracker's store. Held for one announce at a time, never across a wait.
-    pub announces: Mutex<Announces>,
+    /// The tracker's store.
+    pub tracker: Arc<Tracker>,
+    /// The tracker's WebSockets.
+    pub websocket: Arc<websocket::Sockets>,
+    /// What is kept of the audience.
+    pub statistics: Arc<Statistics>,
     /// Pages that were compressed.
     pub compressed: Compressed,
     /// Reads from disk at once.
@@ -88,13 +96,6 @@ impl Shared {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
-    }
-
-    /// The tracker's store.
-    pub fn announces(&self) -> std::sync::MutexGuard<'_, Announces> {
-        self.announces
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A torrent's parsed form: at once where it is open, otherwise parsed on a thread that may block. `None`
@@ -151,6 +152,11 @@ impl Shared {
     /// What is served now, and what isn't.
     pub(crate) fn loaded(&self) -> Loaded {
         let library = self.library();
+        for listed in library.torrents() {
+            for swarm in listed.swarms() {
+                self.tracker.set_seeded(swarm, listed.is_sound());
+            }
+        }
         let (all, sound) = (library.torrents().len(), library.n_sound());
         self.metrics.torrents_now.set(all as u64);
         self.metrics.torrents_faulty_now.set((all - sound) as u64);
@@ -163,7 +169,8 @@ impl Shared {
     }
 
     fn replace(&self, library: Library) {
-        self.announces().set_allowed(library.swarms());
+        self.tracker.set_tracked(library.tracked());
+        self.tracker.retire(library.withdrawn().iter().copied());
         let library = Arc::new(library);
         let before = {
             let mut current = self.library.write().unwrap_or_else(PoisonError::into_inner);
@@ -177,8 +184,12 @@ impl Shared {
 pub struct Bound {
     shared: Arc<Shared>,
     http: Vec<TcpListener>,
+    https: Vec<TcpListener>,
+    tls: Option<Tls>,
     peers: Vec<TcpListener>,
     utp: Option<utp::Listener>,
+    udp_tracker: Option<Sockets>,
+    stun: Option<Sockets>,
     control: Vec<Control>,
     loaded: watch::Sender<Option<Loaded>>,
     nudged: Arc<Notify>,
@@ -188,9 +199,17 @@ impl Bound {
     /// Takes the ports. Port 0 becomes a real one.
     pub async fn bind(config: ServeConfig) -> Result<Self, ServeError> {
         let http = net::listen(config.http, "--http")?;
+        let state = config.state_dir.as_deref();
+        let tls = Tls::new(config.https.is_some(), &config.tls, state)?;
+        let https = match config.https {
+            Some(addr) => net::listen(addr, "--https")?,
+            None => Vec::new(),
+        };
         let bind = config.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
         let stop = CancellationToken::new();
         let (peers, utp) = listen_for_peers(&config, bind, &stop).await?;
+        let udp_tracker = udp::bind(&config.udp_tracker, bind)?;
+        let stun = stun::bind(&config.stun, bind)?;
         let control = Control::listen(&config.control)?;
         let limits = &config.limits;
         let settings = Settings {
@@ -204,12 +223,21 @@ impl Bound {
             .first()
             .map_or(config.peer_port, SocketAddr::port);
         let discovery = Discovery::bind(&config, peer_port, settings.peer_id, &metrics)?;
+        let tracker = Arc::new(Tracker::new(limits.tracker(), rand::random()));
+        let statistics = Arc::new(Statistics::new(&config, metrics.clone()));
         let shared = Shared {
             discovery,
+            websocket: Arc::new(websocket::Sockets::new(
+                tracker.clone(),
+                statistics.clone(),
+                metrics.clone(),
+                limits.websocket(),
+            )),
             uplink: Uplink::new(&config, metrics.clone())?,
             compressed: Compressed::new(limits.http_compressed_bytes, metrics.clone()),
+            statistics,
             metrics,
-            announces: Mutex::new(Announces::new(limits.announces())),
+            tracker,
             reads: Arc::new(Semaphore::new(limits.reads.max(1))),
             tasks: TaskTracker::new(),
             stop,
@@ -224,8 +252,12 @@ impl Bound {
         Ok(Self {
             shared: Arc::new(shared),
             http,
+            https,
+            tls,
             peers,
             utp,
+            udp_tracker,
+            stun,
             control,
             loaded: watch::Sender::new(None),
             nudged: Arc::default(),
@@ -249,13 +281,18 @@ impl Bound {
 
     /// The same as a URL that works on this machine, with a trailing slash.
     pub fn http_url(&self) -> String {
-        let addr = self.http_addr();
-        let ip = match addr.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        format!("http://{}/", SocketAddr::new(ip, addr.port()))
+        format!("http://{}/", on_this_machine(self.http_addr()))
+    }
+
+    /// Where the same is served over TLS, if it is.
+    pub fn https_addr(&self) -> Option<SocketAddr> {
+        net::local_addrs(&self.https).first().copied()
+    }
+
+    /// The same as a URL with this machine's address; the certificate is for a name.
+    pub fn https_url(&self) -> Option<String> {
+        let addr = self.https_addr()?;
+        Some(format!("https://{}/", on_this_machine(addr)))
     }
 
     /// Where peers are taken.
@@ -278,6 +315,16 @@ impl Bound {
         self.shared.discovery.dht_address()
     }
 
+    /// Where announces are taken over UDP, if they are: the first of its addresses.
+    pub fn udp_tracker_addr(&self) -> Option<SocketAddr> {
+        self.udp_tracker.as_ref()?.addrs().first().copied()
+    }
+
+    /// Where STUN is answered, if it is: the first of its addresses.
+    pub fn stun_addr(&self) -> Option<SocketAddr> {
+        self.stun.as_ref()?.addrs().first().copied()
+    }
+
     /// Becomes `Some` once everything is served, and changes with what is.
     pub fn loaded(&self) -> watch::Receiver<Option<Loaded>> {
         self.loaded.subscribe()
@@ -293,8 +340,12 @@ impl Bound {
         let Self {
             shared,
             http,
+            https,
+            tls,
             peers,
             utp,
+            udp_tracker,
+            stun,
             control,
             loaded,
             nudged,
@@ -313,12 +364,20 @@ impl Bound {
             first = follower.load() => first?,
             () = shutdown.cancelled() => return Ok(()),
         }
+        statistics::begin(&shared).await;
+        shared.tasks.spawn(statistics::run(shared.clone()));
+        shared.tasks.spawn(load::run(shared.clone()));
+        let sockets = shared.websocket.clone();
+        shared.tasks.spawn(sockets.run(shared.stop.clone()));
         shared.tasks.spawn(guard.run());
         let limit = uplink::run(shared.uplink.clone(), shared.stop.clone());
         shared.tasks.spawn(limit);
         let discovery = &shared.discovery;
         discovery.start(shared.config.bind, &shared.tasks, &shared.stop);
-        shared.tasks.spawn(discover::announce(shared.clone()));
+        let own = net::local_addrs(&http).into_iter();
+        let own = own.chain(udp_tracker.iter().flat_map(|s| s.addrs().iter().copied()));
+        let own = own.map(|addr| addr.port()).collect();
+        shared.tasks.spawn(discover::announce(shared.clone(), own));
         for listener in control {
             shared.tasks.spawn(listener.serve(shared.clone()));
         }
@@ -338,6 +397,15 @@ impl Bound {
             // Places of its own: a flood of datagrams must not keep TCP's peers out.
             take_peers(&shared, listener, places(), |m| &m.peers_accepted_utp);
         }
+        if let Some(sockets) = udp_tracker {
+            let running = udp::start(sockets, &shared).map_err(ServeError::Thread)?;
+            shared.tasks.spawn(running.until(shared.stop.clone()));
+        }
+        if let Some(sockets) = stun {
+            let running = stun::start(sockets, limits, &shared.metrics);
+            let running = running.map_err(ServeError::Thread)?;
+            shared.tasks.spawn(running.until(shared.stop.clone()));
+        }
         let proxies = &shared.config.trusted_proxies;
         let gate = Gate::new(
             limits.http_connections,
@@ -346,23 +414,14 @@ impl Bound {
         );
         let gate = Arc::new(gate);
         let router = http::router(shared.clone());
-        for listener in http {
-            let (serving, router) = (shared.clone(), router.clone());
-            shared.tasks.spawn(net::accept(
-                listener,
-                gate.clone(),
-                shared.metrics.clone(),
-                |m| AcceptCounters {
-                    accepted: &m.http_accepted,
-                    refused: &m.http_refused_address,
-                    full: &m.http_full,
-                },
-                shared.stop.clone(),
-                move |stream, remote, pass| {
-                    let task = http::serve(serving.clone(), router.clone(), stream, remote, pass);
-                    serving.tasks.spawn(task);
-                },
-            ));
+        let acceptor = tls.map(|tls| tls.start(&shared));
+        let plain = http.into_iter().map(|listener| (listener, None));
+        let secure = https
+            .into_iter()
+            .map(|listener| (listener, acceptor.clone()));
+        for (listener, acceptor) in plain.chain(secure) {
+            let (gate, router) = (gate.clone(), router.clone());
+            http::take_connections(&shared, listener, gate, router, acceptor);
         }
         follower.tell();
         tokio::select! {
@@ -380,6 +439,16 @@ impl Bound {
         tracing::debug!("counted: {}", shared.metrics.snapshot());
         Ok(())
     }
+}
+
+/// The address by which this machine reaches itself.
+fn on_this_machine(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, addr.port())
 }
 
 /// Takes peers from a listener until the seeder stops, one task each.

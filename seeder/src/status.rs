@@ -1,8 +1,11 @@
 //! `seeder status`: what a running seeder does, taken from its control socket. [`report`] is what that gives, [`client`]
 //! asks for it, [`view`] makes text of it; here is when it is shown.
 
+pub mod audience;
 pub mod client;
+pub mod history;
 pub mod report;
+pub mod series;
 pub mod view;
 
 use client::{Place, StatusError};
@@ -55,13 +58,36 @@ pub async fn show(
         } else {
             seen.lines(PLAIN_WIDTH, None).join("\n") + "\n"
         };
-        let mut out = io::stdout().lock();
-        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        return match written {
-            // Whoever closed our output has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.map_err(StatusError::Show),
-        };
+        return print(&text);
+    }
+}
+
+/// Shows the audience over time, of everything or of one release, once.
+pub fn show_history(
+    place: Option<String>,
+    release: Option<&str>,
+    json: bool,
+) -> Result<(), StatusError> {
+    let document = Place::find(place.as_deref())?.history(release)?;
+    if json {
+        let mut object = serde_json::json!(document);
+        object["event"] = "history".into();
+        return print(&(object.to_string() + "\n"));
+    }
+    let width = match io::stdout().is_terminal() {
+        true => console::Term::stdout().size().1.into(),
+        false => PLAIN_WIDTH,
+    };
+    print(&(document.lines(width).join("\n") + "\n"))
+}
+
+fn print(text: &str) -> Result<(), StatusError> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
+        // Whoever closed our output has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(StatusError::Show),
     }
 }
 

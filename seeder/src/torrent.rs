@@ -16,6 +16,7 @@ mod task;
 
 use crate::library::Served;
 use crate::library::figures::TorrentFigures;
+use crate::metrics::Metrics;
 use crate::serve::Shared;
 use crate::uplink::Uplink;
 use bytes::Bytes;
@@ -49,6 +50,8 @@ pub struct About {
     pub spread: bool,
     /// What is known of its swarm.
     pub figures: Arc<TorrentFigures>,
+    /// Where bounds that bite are counted.
+    pub metrics: Arc<Metrics>,
     /// What the uplink is shared out by, and the torrent's name there.
     pub uplink: Option<(Arc<Uplink>, String)>,
     /// Cancelled when it is served no longer: its peers are let go then.
@@ -67,6 +70,7 @@ impl About {
             slots: shared.config.limits.upload_slots,
             spread: shared.config.spread,
             figures: torrent.figures.clone(),
+            metrics: shared.metrics.clone(),
             uplink: Some((shared.uplink.clone(), torrent.id.clone())),
             gone: torrent.gone.clone(),
             stop: shared.stop.clone(),
@@ -330,8 +334,13 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        // Should the inbox be full, the next tick finds that nobody listens any more.
-        let _ = self.inbox.try_send(Input::Leave { key: self.key });
+        use mpsc::error::TrySendError::Full;
+        if let Err(Full(leave)) = self.inbox.try_send(Input::Leave { key: self.key })
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let inbox = self.inbox.clone();
+            runtime.spawn(async move { inbox.send(leave).await });
+        }
     }
 }
 

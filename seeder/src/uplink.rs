@@ -5,6 +5,7 @@
 //! Each connection holds a [`Tap`]. Without a limit a tap costs one relaxed load. With one, the state has a mutex that
 //! is held for a decision at a time and never across a wait; [`run`] is the task that looks when time has passed.
 
+mod door;
 mod month;
 pub mod rate;
 pub mod settings;
@@ -12,6 +13,7 @@ mod tap;
 #[cfg(test)]
 mod tests;
 
+pub use door::{Busy, STOPPED, Slot, is_first_look};
 pub use month::MonthError;
 pub use settings::UplinkConfig;
 pub use swarm::uplink::Class;
@@ -24,13 +26,14 @@ use metainfo::{Block, Info};
 use month::Month;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
+use swarm::uplink::admission::Admission;
 use swarm::uplink::schedule::DAY;
 use swarm::uplink::{Asker, Limits, Release, Volume};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 /// A file's first prefix is its beginning up to one part of so many ([`first_prefix`]).
@@ -41,9 +44,6 @@ const PREFIX_BOUNDS: (u64, u64) = (256 << 10, 2 << 20);
 const LOOK: Duration = Duration::from_secs(1);
 /// How often the month's file is written.
 const SAVE: Duration = Duration::from_secs(15);
-
-/// On a busy link, how many bytes a second of the limit make a place for one more answer over HTTP.
-const SLOT_RATE: u64 = 256 * 1024;
 
 /// Nothing is limited and nothing counted.
 const FREE: u8 = 0;
@@ -57,11 +57,11 @@ const LIMITED: u8 = 2;
 pub struct Uplink {
     config: UplinkConfig,
     mode: AtomicU8,
-    /// Answers over HTTP that were taken up although the link is busy.
-    slots: AtomicU64,
     /// Bytes sent while nothing was limited that the month doesn't know of yet.
     uncounted: AtomicI64,
     state: Mutex<State>,
+    /// Whether nothing goes any more, told to who waits.
+    stopped: watch::Sender<bool>,
     /// Something is to be done earlier than the task knows.
     earlier: Notify,
     month_file: Option<PathBuf>,
@@ -71,6 +71,7 @@ pub struct Uplink {
 #[derive(Debug)]
 struct State {
     uplink: swarm::uplink::Uplink,
+    door: Admission,
     releases: HashMap<String, Release>,
     /// Who waits, or was granted something it hasn't fetched.
     waiting: HashMap<Asker, Waiting>,
@@ -118,6 +119,7 @@ impl Uplink {
         }
         let state = State {
             uplink: swarm::uplink::Uplink::new(Limits::default()),
+            door: Admission::default(),
             releases: HashMap::new(),
             waiting: HashMap::new(),
             armed: None,
@@ -126,9 +128,9 @@ impl Uplink {
         let this = Self {
             config,
             mode: AtomicU8::new(FREE),
-            slots: AtomicU64::new(0),
             uncounted: AtomicI64::new(0),
             state: Mutex::new(state),
+            stopped: watch::Sender::new(false),
             earlier: Notify::new(),
             month_file,
             metrics,
@@ -159,21 +161,6 @@ impl Uplink {
         }
     }
 
-    /// Whether more askers for the rest of a release would only wait; then how many seconds one does well to wait.
-    pub fn saturated(&self, release: &str) -> Option<u64> {
-        if self.mode() != LIMITED {
-            return None;
-        }
-        let mut state = self.state();
-        let release = state.release(release);
-        if !state.uplink.is_saturated(release) {
-            return None;
-        }
-        // A stop lasts until the month ends; nobody waits for that on the line.
-        let wait = state.uplink.wait(release);
-        Some(wait.map_or(3600, |wait| wait.as_secs().clamp(2, 60)))
-    }
-
     /// Whether anything may ever be limited, or counted.
     pub fn may_limit(&self) -> bool {
         self.config.is_limiting()
@@ -184,36 +171,11 @@ impl Uplink {
         self.rate() == Some(0)
     }
 
-    /// Whether an answer over HTTP is taken up that begins at this place of a file. On a busy link a player's first
-    /// look is, and of others a few at a time, so that nobody asks in vain for ever; else the seconds after which to
-    /// ask again. A slot is held for as long as the answer lasts.
-    pub fn admit(
-        self: &Arc<Self>,
-        release: &str,
-        offset: u64,
-        length: u64,
-    ) -> Result<Option<Slot>, u64> {
-        let Some(rate) = self.rate() else {
-            return Ok(None);
-        };
-        if rate > 0 && is_first_look(offset, length) {
-            return Ok(None);
-        }
-        let Some(wait) = self.saturated(release) else {
-            return Ok(None);
-        };
-        let places = rate.div_ceil(SLOT_RATE);
-        let free = |taken| (taken < places).then_some(taken + 1);
-        match self
-            .slots
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, free)
-        {
-            Ok(_) => Ok(Some(Slot(self.clone()))),
-            Err(_) => {
-                self.metrics.http_busy.add(1);
-                Err(wait)
-            }
-        }
+    /// Waits until nothing goes any more this month.
+    pub async fn stopped(&self) {
+        let mut stopped = self.stopped.subscribe();
+        // The sender is ours: it outlives this.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
     }
 
     /// What an operator sees.
@@ -278,6 +240,9 @@ impl Uplink {
             false => FREE,
         };
         self.mode.store(mode, Ordering::Relaxed);
+        let stops = state.uplink.rate() == Some(0);
+        self.stopped
+            .send_if_modified(|stopped| std::mem::replace(stopped, stops) != stops);
         self.hand_out(state, now);
     }
 
@@ -309,16 +274,6 @@ impl Uplink {
         self.metrics
             .uplink_waiting_now
             .set(state.uplink.waiting() as u64);
-    }
-}
-
-/// The place of an answer over HTTP that was taken up although the link is busy.
-#[derive(Debug)]
-pub struct Slot(Arc<Uplink>);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.slots.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -420,13 +375,6 @@ pub fn class_at(offset: u64, length: u64, not_yet_spread: bool) -> Class {
         (false, true) => Class::NotYetSpread,
         (false, false) => Class::Rest,
     }
-}
-
-/// Whether an answer over HTTP that begins there is taken up however busy the link: a player's first look is at the
-/// beginning, and at the end where the index isn't in front.
-pub fn is_first_look(offset: u64, length: u64) -> bool {
-    let prefix = first_prefix(length);
-    offset < prefix || length.saturating_sub(offset) <= prefix
 }
 
 /// The time, as the runtime sees it: tests let it pass by hand.

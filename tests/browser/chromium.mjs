@@ -3,8 +3,11 @@
 
 import { chromium } from "playwright-core";
 
-/** @returns {Promise<import("playwright-core").Browser>} */
-export function launch() {
+/**
+ * @param {string[]} more Further arguments.
+ * @returns {Promise<import("playwright-core").Browser>}
+ */
+export function launch(...more) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     headless: true,
@@ -19,6 +22,7 @@ export function launch() {
       "--disable-component-update",
       "--disable-sync",
       "--mute-audio",
+      ...more,
     ],
   });
 }

@@ -119,6 +119,47 @@ def fetch(args):
     )
 
 
+def ask(args):
+    """Announces to the torrent's only tracker, then scrapes it; says what it answered."""
+    session = lt.session(
+        {
+            "listen_interfaces": f"{args.address}:0",
+            "outgoing_interfaces": args.address,
+            "enable_dht": False,
+            "enable_lsd": False,
+            "enable_upnp": False,
+            "enable_natpmp": False,
+            # Otherwise it asks a loopback address for nothing but /announce.
+            "ssrf_mitigation": False,
+            "alert_mask": lt.alert.category_t.error_notification | lt.alert.category_t.tracker_notification,
+        }
+    )
+    params = lt.add_torrent_params()
+    params.ti = lt.torrent_info(args.torrent)
+    params.save_path = args.save
+    # It is to ask, not to fetch.
+    params.flags |= lt.torrent_flags.upload_mode
+    params.flags &= ~lt.torrent_flags.auto_managed
+    params.flags &= ~lt.torrent_flags.paused
+    handle = session.add_torrent(params)
+    log, peers, scraping = [], 0, False
+    end = time.monotonic() + DEADLINE_S
+    while time.monotonic() < end:
+        for alert in session.pop_alerts():
+            log.append(f"{type(alert).__name__}: {alert.message()}")
+            if isinstance(alert, (lt.tracker_error_alert, lt.scrape_failed_alert)):
+                fail("the tracker is refused or refuses", log, handle.status())
+            if isinstance(alert, lt.tracker_reply_alert):
+                peers += alert.num_peers
+                if not scraping:
+                    scraping = True
+                    handle.scrape_tracker()
+            if isinstance(alert, lt.scrape_reply_alert):
+                answer({"peers": peers, "complete": alert.complete, "incomplete": alert.incomplete})
+        session.wait_for_alert(20)
+    fail("no answer in time", log, handle.status())
+
+
 def dht(args):
     """A node of a DHT on this machine that others enter by; runs until it is killed."""
     session = lt.session(
@@ -232,6 +273,10 @@ def main():
     one.add_argument("--address", required=True)
     one.add_argument("--way", choices=list(WAYS), default="default")
     one.add_argument("--dht-router", metavar="HOST:PORT")
+    one = commands.add_parser("ask")
+    one.add_argument("torrent")
+    one.add_argument("--save", required=True)
+    one.add_argument("--address", required=True)
     one = commands.add_parser("dht")
     one.add_argument("--address", required=True)
     one = commands.add_parser("create")
@@ -247,6 +292,8 @@ def main():
     args = parser.parse_args()
     if args.command == "fetch":
         fetch(args)
+    elif args.command == "ask":
+        ask(args)
     elif args.command == "dht":
         dht(args)
     elif args.command == "create":

@@ -1,6 +1,8 @@
 //! Crowds around our first seed, on virtual time: whether its spread mode brings the first copies out close to what is
 //! possible, whoever the crowd is made of. Small ones; the figure of 10,000 peers is a command of `bench/`.
 
+use std::time::Duration;
+use tests::sim::connected::Connected;
 use tests::sim::crowd::{Crowd, Outcome};
 use tests::sim::leecher::Random;
 
@@ -171,4 +173,44 @@ fn one_seed_bridges_two_worlds() {
         (0.8..1.25).contains(&(native / browser)),
         "{native} s and {browser} s"
     );
+}
+
+fn connected() -> Connected {
+    Connected {
+        n: 16,
+        n_pieces: 96,
+        up: 2e6,
+        delay: Duration::from_millis(10),
+        idle: 0,
+        seed: 5,
+    }
+}
+
+#[test]
+fn with_real_connections_a_copy_gets_out_once_and_soon() {
+    let outcome = connected().run();
+    let (first, copies) = outcome.first_copy;
+    let last = outcome.done.iter().copied().fold(0.0, f64::max);
+    assert!(
+        first < 1.06 * outcome.bound && copies < 1.03 && last < 1.35 * outcome.bound,
+        "{outcome:?}"
+    );
+    assert!(outcome.closed.is_empty(), "{outcome:?}");
+    assert_eq!(connected().run(), outcome, "the same seed is the same run");
+}
+
+#[test]
+fn with_real_connections_those_who_ask_for_nothing_hold_nobody_up() {
+    let crowd = Connected {
+        idle: 8,
+        ..connected()
+    };
+    let outcome = crowd.run();
+    let (first, copies) = outcome.first_copy;
+    let last = outcome.done.iter().copied().fold(0.0, f64::max);
+    assert!(
+        first < 1.15 * outcome.bound && copies < 1.03 && last < 1.4 * outcome.bound,
+        "{outcome:?}"
+    );
+    assert!(outcome.closed.is_empty(), "{outcome:?}");
 }

@@ -29,9 +29,11 @@ const FILM: usize = 24 << 20;
 /// All of it is first prefix.
 const SHORT: usize = 200 << 10;
 /// BEP 3 peers that ask for the film.
-const PEERS: usize = 400;
-/// HTTP clients that ask for a part of the rest.
-const SEEKERS: usize = 30;
+const PEERS: usize = 300;
+/// HTTP clients that ask for parts of the rest, one after the other. Every other one does as a 503 tells it.
+const SEEKERS: usize = 130;
+/// What a seeker asks for at a time.
+const PART: u64 = 32 << 10;
 /// HTTP clients that ask for its beginning.
 const VIEWERS: usize = 67;
 /// What a viewer asks for: within the first prefix.
@@ -45,7 +47,18 @@ struct Client {
     rest: AtomicU64,
     /// Answers that told it to come again later.
     busy: AtomicU64,
-    done: AtomicBool,
+    /// Answers that it has got whole.
+    whole: AtomicU64,
+}
+
+impl Client {
+    fn has_something(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) > 0
+    }
+
+    fn has_an_answer(&self) -> bool {
+        self.whole.load(Ordering::Relaxed) > 0
+    }
 }
 
 /// Clients of one kind, each on a thread and a loopback address of its own.
@@ -56,10 +69,11 @@ struct Crowd {
 }
 
 impl Crowd {
-    /// Starts them. Whoever is turned away, as any server may at a bad moment, comes again.
+    /// Starts them; each goes on until it has got so many answers. Whose connection breaks comes again.
     fn start(
         kind: u8,
         n: usize,
+        answers: u64,
         run: impl Fn(&Client, Ipv4Addr, &AtomicBool) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         let (run, stop) = (Arc::new(run), Arc::new(AtomicBool::new(false)));
@@ -68,7 +82,9 @@ impl Crowd {
             let (client, run, stop) = (client.clone(), run.clone(), stop.clone());
             let address = Ipv4Addr::new(127, kind, (index / 250) as u8, (index % 250 + 1) as u8);
             let body = move || {
-                while !stop.load(Ordering::Relaxed) && !client.done.load(Ordering::Relaxed) {
+                while !stop.load(Ordering::Relaxed)
+                    && client.whole.load(Ordering::Relaxed) < answers
+                {
                     if run(&client, address, &stop).is_err() {
                         std::thread::sleep(Duration::from_secs(1));
                     }
@@ -100,14 +116,11 @@ impl Crowd {
         all.map(|client| client.busy.load(Ordering::Relaxed)).sum()
     }
 
-    /// Waits until all but so many have got something, or have got all they want.
+    /// Waits until this is so of all but so many.
     #[track_caller]
-    fn wait(&self, what: &str, all_but: usize, done: bool) {
+    fn wait(&self, what: &str, all_but: usize, is_so: fn(&Client) -> bool) {
         until(what, || {
-            let waits = self.clients.iter().filter(|client| match done {
-                true => !client.done.load(Ordering::Relaxed),
-                false => client.bytes.load(Ordering::Relaxed) == 0,
-            });
+            let waits = self.clients.iter().filter(|client| !is_so(client));
             match waits.count() {
                 n if n <= all_but => Ok(()),
                 n => Err(format!("{n} still wait")),
@@ -242,13 +255,14 @@ fn peer(
     }
 }
 
-/// One HTTP request for a range; counts the body as it comes. A 503 must say when to come again.
+/// One HTTP request for a range; counts the body as it comes. A 503 must say when to come again, and is obeyed or not.
 fn range(
     client: &Client,
     from: Ipv4Addr,
     stop: &AtomicBool,
     (host, path): (SocketAddr, &str),
     bytes: std::ops::Range<u64>,
+    obeys: bool,
 ) -> io::Result<()> {
     let mut stream = connect(from, host)?;
     let request = format!(
@@ -265,9 +279,19 @@ fn range(
     }
     let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
     if head.starts_with("http/1.1 503") {
-        assert!(head.contains("\r\nretry-after: "), "{head}");
+        let (_, later) = head.split_once("\r\nretry-after: ").expect("it says when");
+        let seconds: u64 = later
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .parse()
+            .expect("seconds");
         client.busy.fetch_add(1, Ordering::Relaxed);
-        return Err(io::ErrorKind::WouldBlock.into());
+        let naps = if obeys { seconds * 10 } else { 0 };
+        for _ in (0..naps).take_while(|_| !stop.load(Ordering::Relaxed)) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        return Ok(());
     }
     assert!(head.starts_with("http/1.1 206"), "{head}");
     let mut left = bytes.end - bytes.start;
@@ -278,7 +302,7 @@ fn range(
         client.bytes.fetch_add(step as u64, Ordering::Relaxed);
         left -= step as u64;
     }
-    client.done.store(true, Ordering::Relaxed);
+    client.whole.fetch_add(1, Ordering::Relaxed);
     Ok(())
 }
 
@@ -322,10 +346,7 @@ fn serve(folder: &Path, limit: &str) -> (Limited, Published, Published) {
     put(&clips.join("film.bin"), &noise(1, FILM));
     put(&clips.join("short.bin"), &noise(2, SHORT));
     let config = folder.join("seeder.toml");
-    put(
-        &config,
-        format!("spread = false\nupload_limit = \"{limit}\"\n").as_bytes(),
-    );
+    put(&config, format!("upload_limit = \"{limit}\"\n").as_bytes());
     build(&clips, &out).success();
     let runtime = folder.join("run");
     let mut command = seeder(["serve"]);
@@ -389,37 +410,50 @@ fn five_hundred_clients_at_20_mbit_per_second() {
     let n_pieces = FILM as u32 / piece_length;
     let to = seeder.peer();
     let pieces = (piece_length, n_pieces);
-    let peers = Crowd::start(101, PEERS, move |client, from, stop| {
+    let peers = Crowd::start(101, PEERS, u64::MAX, move |client, from, stop| {
         peer(client, from, stop, to, &info_hash, pieces)
     });
     let host = seeder.host();
     let path = format!("/library/{}/film.bin", film.id);
     let whole_path = path.clone();
-    let middle = 8 << 20..(8 << 20) + u64::from(BLOCK);
-    let seekers = Crowd::start(102, SEEKERS, move |client, from, stop| {
-        range(client, from, stop, (host, &path), middle.clone())
+    let seekers = Crowd::start(102, SEEKERS, u64::MAX, move |client, from, stop| {
+        // Each from another place, and on from there.
+        let last = u64::from(from.octets()[3]);
+        let parts = FILM as u64 / PART - 32;
+        let part = 16 + (last * 3 + client.whole.load(Ordering::Relaxed)) % parts;
+        let bytes = part * PART..(part + 1) * PART;
+        range(client, from, stop, (host, &path), bytes, last % 2 == 0)
     });
     // The line is full before the viewers come.
-    peers.wait("half of the peers are served", PEERS / 2, false);
+    peers.wait(
+        "half of the peers are served",
+        PEERS / 2,
+        Client::has_something,
+    );
 
     let (busy, busy_bytes) = (
         seeder.counter("groundswell_uplink_busy_milliseconds_total"),
         seeder.counter("groundswell_uplink_busy_bytes_total"),
     );
     let before = peers.rest();
-    let viewers = Crowd::start(103, VIEWERS, move |client, from, stop| {
-        range(client, from, stop, (host, &whole_path), 0..LOOK)
+    let viewers = Crowd::start(103, VIEWERS, 1, move |client, from, stop| {
+        range(client, from, stop, (host, &whole_path), 0..LOOK, true)
     });
     let real = real_clients(folder.path(), &short);
-    viewers.wait("every viewer has a first prefix", 0, true);
+    viewers.wait("every viewer has a first prefix", 0, Client::has_an_answer);
     // By connections alike it would have been more than four fifths; the classes leave it a sixth.
     let rest = peers.rest() - before;
     let all = rest + viewers.bytes();
     assert!(rest * 100 <= all * 45, "{rest} of {all} went to others");
     assert_eq!(viewers.busy(), 0, "a first prefix is never refused");
 
-    peers.wait("every peer has got something", 0, false);
-    seekers.wait("everybody who asked for a part of the rest got it", 0, true);
+    peers.wait("every peer has got something", 0, Client::has_something);
+    seekers.wait(
+        "everybody who asks for parts of the rest gets them",
+        0,
+        Client::has_an_answer,
+    );
+    assert!(seekers.busy() > 0, "nobody was told to come again");
     for client in real {
         client.join().expect("a real client has all it wanted");
     }
@@ -448,15 +482,15 @@ fn five_hundred_clients_at_20_mbit_per_second() {
 }
 
 #[test]
-fn on_a_busy_line_only_first_looks_are_taken_up_over_http() {
+fn on_a_busy_line_first_looks_go_first_over_http_and_others_come_again() {
     let folder = temporary();
     let (seeder, film, _) = serve(folder.path(), "1.6Mbit/s");
     let host = seeder.host();
     let path = format!("/library/{}/film.bin", film.id);
-    let (whole, url) = (path.clone(), seeder.server.url(&path[1..]));
-    // So many that a newcomer would wait for seconds: more than what one second carries.
-    let viewers = Crowd::start(104, 60, move |client, from, stop| {
-        range(client, from, stop, (host, &whole), 0..FILM as u64)
+    let (whole, far, url) = (path.clone(), path.clone(), seeder.server.url(&path[1..]));
+    // So many that a newcomer's part would be of no use to it.
+    let viewers = Crowd::start(104, 60, 1, move |client, from, stop| {
+        range(client, from, stop, (host, &whole), 0..FILM as u64, true)
     });
     until("they wait for their turn", || {
         match seeder.counter("groundswell_uplink_waiting_now") {
@@ -466,21 +500,35 @@ fn on_a_busy_line_only_first_looks_are_taken_up_over_http() {
     });
     // One place is there for whoever begins in the middle; the next is told when to come again.
     let middle = |bytes: &str| get_with(&url, &[("Range", bytes)]);
-    let first = Crowd::start(105, 1, move |client, from, stop| {
-        range(client, from, stop, (host, &path), 8 << 20..16 << 20)
+    let first = Crowd::start(105, 1, 1, move |client, from, stop| {
+        range(client, from, stop, (host, &path), 8 << 20..16 << 20, true)
     });
-    first.wait("the first one is taken up", 0, false);
+    first.wait("the first one is taken up", 0, Client::has_something);
     let refused = middle("bytes=8000000-8000099").expect(503);
     let later = refused.header("retry-after").expect("it says when");
     assert!(
-        later.parse::<u64>().is_ok_and(|s| (2..=60).contains(&s)),
+        later.parse::<u64>().is_ok_and(|s| (4..=11).contains(&s)),
         "{later}"
     );
     assert_eq!(refused.header("cache-control"), Some("no-store"));
     assert!(seeder.counter("groundswell_http_busy_total") > 0);
-    // A player's first look is served, at both ends, and so are pages and whoever wants no bytes.
+    // Who comes again as told is served.
+    let second = Crowd::start(106, 1, 1, move |client, from, stop| {
+        range(
+            client,
+            from,
+            stop,
+            (host, &far),
+            8 << 20..(8 << 20) + LOOK,
+            true,
+        )
+    });
+    second.wait("who comes back is taken up", 0, Client::has_an_answer);
+    assert!(second.busy() > 0, "it was told to come again");
+    // A player's first look is served, at both ends, and where it goes on; so are pages and whoever wants no bytes.
     middle("bytes=0-1").expect(206);
     middle("bytes=-100").expect(206);
+    middle("bytes=8000000-8000099").expect(206);
     request("HEAD", &url, &[], b"").unwrap().expect(200);
     get(&seeder.server.http).expect(200);
     // What has begun goes on.
@@ -491,6 +539,7 @@ fn on_a_busy_line_only_first_looks_are_taken_up_over_http() {
             .ok_or_else(|| "nothing came".to_owned())
     });
     assert_eq!(viewers.busy() + first.busy(), 0);
-    viewers.end();
-    first.end();
+    for crowd in [viewers, first, second] {
+        crowd.end();
+    }
 }

@@ -8,5 +8,7 @@ pub mod ffmpeg;
 pub mod libtorrent;
 pub mod minisign;
 pub mod mktorrent;
+pub mod pebble;
 pub mod rqbit;
+pub mod trackers;
 pub mod transmission;

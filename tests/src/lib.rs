@@ -6,6 +6,7 @@
 //! nobody to return an error to. No fixed ports; every foreign client has a loopback address of its own.
 
 pub mod bencode;
+pub mod certificates;
 pub mod clients;
 pub mod folder;
 pub mod http;

@@ -29,6 +29,14 @@ pub enum Tool {
     Strace,
     /// rqbit, which `./check` builds.
     Rqbit,
+    /// pebble and its DNS server.
+    Pebble,
+    /// opentracker.
+    Opentracker,
+    /// aquatic_udp, which `./check` builds.
+    Aquatic,
+    /// bittorrent-tracker from npm, and Node.
+    BittorrentTracker,
 }
 
 impl Tool {
@@ -46,6 +54,10 @@ impl Tool {
             Tool::Feedparser => "feedparser",
             Tool::Strace => "strace",
             Tool::Rqbit => "rqbit",
+            Tool::Pebble => "pebble",
+            Tool::Opentracker => "opentracker",
+            Tool::Aquatic => "aquatic",
+            Tool::BittorrentTracker => "bittorrent-tracker",
         }
     }
 

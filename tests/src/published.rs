@@ -36,7 +36,12 @@ pub fn seeder_at_large<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item =
 }
 
 /// Flags by which nothing is announced and nobody looked for.
-const AT_HOME: [&str; 3] = ["--no-dht", "--no-lsd", "--no-port-mapping"];
+const AT_HOME: [&str; 4] = [
+    "--no-dht",
+    "--no-lsd",
+    "--no-port-mapping",
+    "--no-further-trackers",
+];
 
 thread_local! {
     // Each test runs in a thread of its own, and this goes with the thread.

@@ -1,6 +1,7 @@
 //! What the loop asks of a client, whichever protocol it speaks. A client has no socket and no clock.
 
 use crate::latency::Histogram;
+use std::net::Ipv4Addr;
 use std::time::Instant;
 
 /// One connection's protocol.
@@ -23,6 +24,11 @@ pub trait Client {
 
     /// The time has come.
     fn handle_timeout(&mut self, _now: Instant, _out: &mut Vec<u8>) {}
+
+    /// The connection has ended: from which address another is to be opened in its place, if one is.
+    fn dial_again(&mut self) -> Option<Ipv4Addr> {
+        None
+    }
 
     /// What has come of it so far.
     fn tally(&self) -> &Tally;

@@ -34,6 +34,7 @@ pub enum State {
 /// A connection and what is said on it.
 pub struct Connection {
     stream: TcpStream,
+    to: SocketAddrV4,
     client: Box<dyn Client>,
     unsent: Vec<u8>,
     waits_to_write: bool,
@@ -86,6 +87,27 @@ impl Crowd {
         group: usize,
     ) -> io::Result<usize> {
         let key = self.connections.len();
+        let dialled = Instant::now();
+        let (stream, state) = self.open(key, from, to)?;
+        self.connections.push(Connection {
+            stream,
+            to,
+            client,
+            unsent: Vec::new(),
+            waits_to_write: true,
+            dialled,
+            state,
+            group,
+        });
+        Ok(key)
+    }
+
+    fn open(
+        &self,
+        key: usize,
+        from: Option<Ipv4Addr>,
+        to: SocketAddrV4,
+    ) -> io::Result<(TcpStream, State)> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket =
             rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
@@ -93,7 +115,6 @@ impl Crowd {
         if let Some(from) = from {
             rustix::net::bind(&socket, &SocketAddrV4::new(from, 0))?;
         }
-        let dialled = Instant::now();
         let state = match rustix::net::connect(&socket, &to) {
             Ok(()) | Err(rustix::io::Errno::INPROGRESS) => State::Dialling,
             Err(error) => State::Refused(error.to_string()),
@@ -107,16 +128,7 @@ impl Crowd {
                 wanted,
             )?;
         }
-        self.connections.push(Connection {
-            stream: socket.into(),
-            client,
-            unsent: Vec::new(),
-            waits_to_write: true,
-            dialled,
-            state,
-            group,
-        });
-        Ok(key)
+        Ok((socket.into(), state))
     }
 
     /// How many are as `state` says.
@@ -178,7 +190,14 @@ impl Crowd {
         }
         let outcome = outcome.and_then(|()| connection.write(&self.epoll, key));
         if let Err(end) = outcome {
-            self.end(key, end);
+            let from = match end {
+                State::Closed => connection.client.dial_again(),
+                _ => None,
+            };
+            match from {
+                Some(from) => self.dial_again(key, from),
+                None => self.end(key, end),
+            }
         }
     }
 
@@ -205,6 +224,18 @@ impl Crowd {
     /// Closes a connection from our side.
     pub fn hang_up(&mut self, key: usize) {
         self.end(key, State::Closed);
+    }
+
+    fn dial_again(&mut self, key: usize, from: Ipv4Addr) {
+        let opened = self.open(key, Some(from), self.connections[key].to);
+        let connection = &mut self.connections[key];
+        connection.unsent.clear();
+        connection.waits_to_write = true;
+        match opened {
+            // The old one is closed, and with that out of the set.
+            Ok((stream, state)) => (connection.stream, connection.state) = (stream, state),
+            Err(error) => self.end(key, State::Refused(error.to_string())),
+        }
     }
 
     fn end(&mut self, key: usize, end: State) {

@@ -1,8 +1,9 @@
-//! Neutral load for seeds, so that all of them are measured by the same ruler: peers that do what BEP 3 says and
-//! nothing more, and HTTP clients in the same loop. One thread, no runtime, nothing of the seeder. Linux alone.
+//! Neutral load for seeds and trackers, so that all of them are measured by the same ruler: peers that do what BEP 3
+//! says and nothing more, HTTP clients in the same loop, and those who announce. One thread, no runtime, nothing of the
+//! seeder. Linux alone.
 //!
 //! [`peer::Peer`] and [`ranges::Ranges`] are [`client::Client`]s, state machines without socket or clock;
-//! [`crowd::Crowd`] has the sockets; [`measure`] says what is measured when. [`switch::Switch`] is another tool's: the
+//! [`crowd::Crowd`] has the sockets; [`measure`] says what is measured when. [`tracker`] is the same for trackers. [`switch::Switch`] is another tool's: the
 //! links between the peers of a test swarm.
 
 pub mod client;
@@ -18,6 +19,8 @@ pub mod crowd;
 pub mod measure;
 #[cfg(target_os = "linux")]
 pub mod process;
+#[cfg(target_os = "linux")]
+pub mod tracker;
 #[cfg(target_os = "linux")]
 pub mod tun;
 

@@ -1,11 +1,11 @@
-//! `load`: drives a seed or a web server and prints one JSON object. See `load --help`.
+//! `load`: drives a seed, a web server or a tracker and prints one JSON object. See `load --help`.
 
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Neutral load for BitTorrent seeds and web servers; prints one JSON object.
+/// Neutral load for BitTorrent seeds, web servers and trackers; prints one JSON object.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {
@@ -21,6 +21,10 @@ enum Kind {
     Ranges(Http),
     /// Peers that introduce themselves and want nothing; then a few new ones whose first block is timed
     Idle(Idle),
+    /// Peers that announce to a tracker
+    #[cfg(target_os = "linux")]
+    #[command(subcommand)]
+    Tracker(load::tracker::arguments::Tracker),
 }
 
 #[derive(Debug, Args)]
@@ -194,6 +198,7 @@ fn run(kind: Kind) -> Result<(), Box<dyn std::error::Error>> {
             let group = Group::ranges(http.connections, http.server, resource, http.prefix);
             measure(&plan(http.times)?, &[group])?
         }
+        Kind::Tracker(tracker) => load::tracker::arguments::run(tracker)?,
         Kind::Idle(args) => {
             let target = Rc::new(Target::read(&args.torrent)?);
             let from = Start::Spread { skip: 0 };

@@ -196,7 +196,7 @@ pub fn measure(plan: &Plan, groups: &[Group]) -> io::Result<Value> {
     }))
 }
 
-fn dial(
+pub(crate) fn dial(
     crowd: &mut Crowd,
     group: &Group,
     index: usize,

@@ -18,7 +18,7 @@ mod tests;
 use crate::random::Random;
 use memory::Memory;
 use slots::Slots;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use turns::PeerView;
@@ -142,6 +142,8 @@ pub struct Choker {
     policy: Policy,
     random: Random,
     peers: BTreeMap<u64, Peer>,
+    /// Those about whom there may be something to decide: the others cost nothing.
+    live: BTreeSet<u64>,
     memory: Memory,
     slots: Slots,
     exchange: exchange::Chances,
@@ -153,6 +155,9 @@ pub struct Choker {
     is_stale: bool,
     looked: Instant,
     changes: VecDeque<Change>,
+    /// How many metered peers had to wait at the last look, and in all.
+    kept_out: usize,
+    n_kept_out: u64,
 }
 
 impl Choker {
@@ -163,6 +168,7 @@ impl Choker {
             policy,
             random: Random::new(seed),
             peers: BTreeMap::new(),
+            live: BTreeSet::new(),
             memory: Memory::new(policy.most_remembered, policy.remember),
             slots: Slots::new(now, &policy),
             exchange: exchange::Chances::new(now),
@@ -171,6 +177,8 @@ impl Choker {
             is_stale: false,
             looked: now,
             changes: VecDeque::new(),
+            kept_out: 0,
+            n_kept_out: 0,
         }
     }
 
@@ -194,6 +202,7 @@ impl Choker {
             metered: false,
         };
         self.peers.insert(key, peer);
+        self.live.remove(&key);
         self.changes.retain(|change| change.key != key);
     }
 
@@ -202,7 +211,8 @@ impl Choker {
         if let Some(mut peer) = self.peers.remove(&key) {
             peer.note(now, &mut self.memory);
             self.changes.retain(|change| change.key != key);
-            self.is_stale = true;
+            // Who was nobody to decide about leaves nothing to decide behind.
+            self.is_stale |= self.live.remove(&key);
         }
     }
 
@@ -214,6 +224,7 @@ impl Choker {
             peer.interest = (interested, now);
             // Who is metered holds no slot.
             self.is_stale |= !peer.metered;
+            self.look_at(key);
         }
     }
 
@@ -228,6 +239,7 @@ impl Choker {
             } else {
                 self.is_stale = true;
             }
+            self.look_at(key);
         }
     }
 
@@ -292,16 +304,42 @@ impl Choker {
         self.peers.get(&key).is_none_or(|peer| peer.choked.0)
     }
 
+    /// How many times a peer whose takings are metered had to wait because [`Policy::most_metered`] others want
+    /// something.
+    pub fn n_kept_out(&self) -> u64 {
+        self.n_kept_out
+    }
+
+    /// How many addresses were forgotten early because [`Policy::most_remembered`] others were served since.
+    pub fn n_forgotten(&self) -> u64 {
+        self.memory.n_forgotten()
+    }
+
     // Inside.
+
+    fn live(&self) -> impl Iterator<Item = (&u64, &Peer)> + Clone {
+        self.live
+            .iter()
+            .filter_map(|key| Some((key, self.peers.get(key)?)))
+    }
+
+    /// Whether there may be something to decide about a peer: it wants something, or is let in though it needs a slot,
+    /// or isn't though it needs none.
+    fn look_at(&mut self, key: u64) {
+        let is_live = |peer: &Peer| peer.interest.0 || peer.choked.0 == peer.metered;
+        if self.peers.get(&key).is_some_and(is_live) {
+            self.live.insert(key);
+        } else {
+            self.live.remove(&key);
+        }
+    }
 
     fn decide(&mut self, now: Instant, is_due: bool) {
         if is_due {
             self.looked = now;
-            let interested = self.peers.values().filter(|peer| peer.interest.0);
-            let waits = interested
-                .filter(|peer| peer.choked.0 && !peer.metered)
-                .count()
-                > 0;
+            let waits = self
+                .live()
+                .any(|(_, peer)| peer.interest.0 && peer.choked.0 && !peer.metered);
             self.slots.handle_timeout(now, waits);
         }
         self.newly_metered.clear();
@@ -323,9 +361,15 @@ impl Choker {
         let mut changes = Vec::new();
         for key in std::mem::take(&mut self.newly_metered) {
             let is_shut = |peer: &&Peer| peer.metered && peer.choked.0;
-            if self.room > 0 && self.peers.get(&key).filter(is_shut).is_some() {
+            if self.peers.get(&key).filter(is_shut).is_none() {
+                continue;
+            }
+            if self.room > 0 {
                 self.room -= 1;
                 changes.push(Change { key, choke: false });
+            } else {
+                self.kept_out += 1;
+                self.n_kept_out += 1;
             }
         }
         self.apply(now, changes);
@@ -344,29 +388,35 @@ impl Choker {
                 peer.choked = (change.choke, now);
                 peer.sent_before_turn = peer.sent;
             }
+            self.look_at(change.key);
         }
         self.changes.extend(changes);
     }
 
     /// Metered peers are let in before they ask, within bounds.
     fn metered(&mut self) -> Vec<Change> {
-        let metered = self.peers.iter().filter(|(_, peer)| peer.metered);
+        let metered = self.live().filter(|(_, peer)| peer.metered);
         // Who is let in and wants nothing costs nothing.
         let takes = |peer: &Peer| !peer.choked.0 && peer.interest.0;
         let served = metered.clone().filter(|(_, peer)| takes(peer)).count();
         let room = self.policy.most_metered.saturating_sub(served);
-        let choked = metered.filter(|(_, peer)| peer.choked.0).take(room);
-        let unchoke = choked.map(|(key, _)| Change {
-            key: *key,
-            choke: false,
-        });
-        let unchoke: Vec<Change> = unchoke.collect();
+        let choked = metered.filter(|(_, peer)| peer.choked.0);
+        let mut unchoke: Vec<Change> = choked
+            .map(|(key, _)| Change {
+                key: *key,
+                choke: false,
+            })
+            .collect();
+        let kept_out = unchoke.len().saturating_sub(room);
+        self.n_kept_out += kept_out.saturating_sub(self.kept_out) as u64;
+        self.kept_out = kept_out;
+        unchoke.truncate(room);
         self.room = room - unchoke.len();
         unchoke
     }
 
     fn views(&self) -> Vec<PeerView> {
-        let own = self.peers.iter().filter(|(_, peer)| !peer.metered);
+        let own = self.live().filter(|(_, peer)| !peer.metered);
         let view = own.map(|(key, peer)| PeerView {
             key: *key,
             interest: peer.interest,

@@ -9,11 +9,10 @@
 //! - [`rates`]: how fast something has been going;
 //! - [`uplink`]: who may send how much, and when, under one limit;
 //! - [`subscriber()`]: whom an address belongs to;
-//! - [`announces`]: the tracker's store, whatever form its announces come in.
+//! - [`tracker`]: the tracker's store behind all its front ends.
 //!
 //! What is not here: the connections themselves (crate `wire`), sockets and tasks (the seeder).
 
-pub mod announces;
 pub mod choker;
 pub mod divide;
 mod pace;
@@ -23,6 +22,7 @@ pub mod rarity;
 pub mod rates;
 pub mod spread;
 mod subscriber;
+pub mod tracker;
 pub mod uplink;
 
 pub use subscriber::subscriber;

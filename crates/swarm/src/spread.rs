@@ -10,8 +10,11 @@
 //! - A piece is passed on when *another* peer shows it than the one it was given to. Who passes on gets more.
 //! - As few pieces are under way as keep the uplink full (`pace`): so each is there soon, to be passed on.
 //!   An uplink that would idle is never held back: more is shown, a second time if need be.
+//!   Where nothing is asked for of what was shown, perhaps because it comes from elsewhere, other pieces are shown.
 //! - Claims cost nothing. Pieces that a peer brought along, or could not have, count a third.
-//! - A new peer is shown one piece at once, to see whether it wants anything. Who doesn't costs nothing further.
+//! - The last pieces of the first copy don't wait for somebody slow: they are what goes out a second time first.
+//! - A new peer is shown one piece at once, to see whether it wants anything. Who doesn't costs nothing further, and
+//!   those who say so and take nothing hold no more than half of the places, for a moment.
 //! - Where nobody tells what it has, there is nothing to be led by: everything is shown.
 //!
 //! The shell shows pieces to peers one by one ([`Spread::poll_reveal`]), and rejects requests for others. Whom to
@@ -26,8 +29,8 @@ mod tests;
 use crate::random::Random;
 use metainfo::geometry::Geometry;
 use metainfo::ids::PieceIndex;
-use peer::Peer;
-use side::{BAIT_PAUSE, Side};
+use peer::{Given, Peer};
+use side::{SLOW_BAIT_PAUSE, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use wire::bitfield::Bitfield;
@@ -70,7 +73,7 @@ pub struct FirstCopy {
 
 /// How often the counters of bytes sent are to be handed in while pieces are under way.
 const TICK: Duration = Duration::from_millis(50);
-/// How often otherwise.
+/// How often otherwise, while something was shown and hasn't come four times as often.
 const SLOW_TICK: Duration = Duration::from_secs(1);
 
 /// Decides what each peer is shown.
@@ -94,6 +97,7 @@ pub struct Spread {
     began: Option<Instant>,
     sent: u64,
     first_copy: Option<FirstCopy>,
+    n_withheld: u64,
 }
 
 impl Spread {
@@ -111,6 +115,7 @@ impl Spread {
             began: None,
             sent: 0,
             first_copy: None,
+            n_withheld: 0,
         }
     }
 
@@ -155,14 +160,25 @@ impl Spread {
     }
 
     /// So many bytes of payload have been sent to a peer in all. To be told before what the peer shows.
-    pub fn handle_sent(&mut self, _now: Instant, key: u64, total: u64) {
+    pub fn handle_sent(&mut self, now: Instant, key: u64, total: u64) {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
         let more = total.saturating_sub(peer.sent);
-        peer.sent += more;
-        self.sent += more;
-        side_of(&mut self.native, &mut self.browser, peer.world).sent += more;
+        if more > 0 {
+            self.sent += more;
+            // There is one uplink for both worlds.
+            (self.native.moved, self.browser.moved) = (now, now);
+            let side = side_of(&mut self.native, &mut self.browser, peer.world);
+            side.handle_sent(peer, more);
+        }
+    }
+
+    /// Whether somebody waits for the uplink, for this torrent or another: then it doesn't idle, however little comes of
+    /// what was shown.
+    pub fn handle_uplink(&mut self, is_busy: bool) {
+        self.native.is_uplink_busy = is_busy;
+        self.browser.is_uplink_busy = is_busy;
     }
 
     /// A peer shows one piece more.
@@ -182,6 +198,7 @@ impl Spread {
         let is_ours = is_paid || (peer.shown.has(piece) && peer.can_pay(length));
         if is_ours && !is_paid {
             peer.paid += length;
+            side.look_whether_proven(peer);
         }
         // It has it from us, or from somebody who shows it; anything else is a claim.
         let is_earned = is_ours || side.is_shown(piece);
@@ -264,8 +281,12 @@ impl Spread {
             side.wake();
             for given in peer.given.iter_mut().filter(|given| given.is_bait) {
                 given.is_bait = false;
+                side.handle_answer();
                 given.at = now;
-                side.start();
+                given.moved = now;
+                if given.counts() {
+                    side.start(given);
+                }
             }
         }
     }
@@ -320,8 +341,10 @@ impl Spread {
         let sides = [&self.native, &self.browser];
         let present = sides.iter().filter(|side| side.n_peers > 0);
         let waits = present.map(|side| match side.mode() {
-            Mode::Spreading if !self.fresh.is_empty() && side.has_room() => BAIT_PAUSE,
+            Mode::Spreading if !self.fresh.is_empty() && side.has_room() => SLOW_BAIT_PAUSE,
             Mode::Spreading if side.wants_ticks(now) => TICK,
+            // Something may come of what no longer counts as under way, or has to go to others.
+            Mode::Spreading if !self.busy.is_empty() => SLOW_TICK / 4,
             Mode::Spreading | Mode::Plain => SLOW_TICK,
         });
         waits.min().map(|wait| now + wait)
@@ -338,6 +361,16 @@ impl Spread {
     /// the pieces has more.
     pub fn copies(&self, world: World) -> f64 {
         self.side(world).copies()
+    }
+
+    /// How many peers there are in a world.
+    pub fn n_peers(&self, world: World) -> usize {
+        self.side(world).n_peers
+    }
+
+    /// How many times a peer had so many pieces to come that it was shown no more.
+    pub fn n_withheld(&self) -> u64 {
+        self.n_withheld
     }
 
     /// When the first copy was out, once it is.
@@ -391,15 +424,11 @@ impl Spread {
 
     fn reveal_all(&mut self, world: World) -> Option<(u64, Reveal)> {
         let side = side_of(&mut self.native, &mut self.browser, world);
-        if !side.turned_plain {
-            return None;
-        }
-        let mut hidden = self.peers.iter_mut();
+        let from = side.turned_plain?;
+        let mut hidden = self.peers.range_mut(from..);
         let found = hidden.find(|(_, peer)| peer.world == world && !peer.is_shown_all());
-        let Some((key, peer)) = found else {
-            side.turned_plain = false;
-            return None;
-        };
+        side.turned_plain = found.as_ref().map(|(key, _)| **key);
+        let (key, peer) = found?;
         for given in peer.given.drain(..) {
             side.settle(&given);
         }
@@ -436,7 +465,8 @@ impl Spread {
                 let Some(peer) = self.peers.get(key).filter(|peer| peer.takes()) else {
                     return false;
                 };
-                if peer.world == world && peer.may_take() {
+                let has_room = peer.is_proven() || side.has_room_to_try();
+                if peer.world == world && has_room && peer.may_take() {
                     let rank = (peer.unpassed + peer.n_under_way(), self.random.next());
                     if best.is_none_or(|(least, _)| rank < least) {
                         best = Some((rank, *key));
@@ -458,28 +488,54 @@ impl Spread {
         }
     }
 
+    /// The pieces that nobody shows yet, once all others are out: what fewest were given comes first, and of that what
+    /// was given first.
+    fn late(&self, world: World) -> Vec<PieceIndex> {
+        let side = self.side(world);
+        if side.has_fresh() || side.has_copy() {
+            return Vec::new();
+        }
+        let busy = self.busy.iter().filter_map(|key| self.peers.get(key));
+        let given = busy
+            .filter(|peer| peer.world == world)
+            .flat_map(|peer| &peer.given);
+        let mut late: Vec<&Given> = given
+            .filter(|given| side.n_copies(given.piece) == 0)
+            .collect();
+        late.sort_by_key(|given| (side.n_given(given.piece), given.at, given.piece.get()));
+        late.into_iter().map(|given| given.piece).collect()
+    }
+
     /// Shows a peer the rarest piece that it doesn't have and wasn't shown.
     fn give_rarest(&mut self, now: Instant, key: u64) -> Option<(u64, Reveal)> {
+        let late = self.late(self.peers.get(&key)?.world);
         let peer = self.peers.get_mut(&key)?;
         let side = side_of(&mut self.native, &mut self.browser, peer.world);
-        let found = side.rarest(&mut self.random, |piece| {
+        let fits = |piece: u32| {
             let piece = self.geometry.piece(piece)?;
             (!peer.has.has(piece) && !peer.shown.has(piece)).then_some(piece)
-        });
-        let Some(piece) = found else {
+        };
+        let Some(mut piece) = side.rarest(&mut self.random, fits) else {
             peer.has_seen_all = true;
             return None;
         };
+        if side.is_taken(piece) && peer.is_proven() {
+            // What was shown to those who may never take it comes before what is under way, and what is under way before
+            // what is there: the last pieces of the first copy aren't to wait for somebody slow.
+            let late = late.into_iter().find(|late| fits(late.get()).is_some());
+            piece = side.tried_piece(fits).or(late).unwrap_or(piece);
+        }
         if side.is_taken(piece) && !side.may_repeat() {
             return None;
         }
-        if side.give(now, piece, key) {
+        if side.give(now, piece, key, !peer.is_proven()) {
             peer.unpassed += 1;
         }
-        if peer.is_eager {
-            side.start();
-        }
         peer.give(now, piece);
+        self.n_withheld += u64::from(peer.is_full());
+        if let Some(given) = peer.given.last().filter(|given| given.counts()) {
+            side.start(given);
+        }
         self.busy.insert(key);
         Some((key, Reveal::Piece(piece)))
     }

@@ -13,6 +13,7 @@
 //!
 //! Called by the seeder's `uplink`, which has the clock, the tasks that wait and the file of the month's volume.
 
+pub mod admission;
 mod bucket;
 mod queue;
 pub mod schedule;
@@ -30,18 +31,25 @@ use terms::CLASSES;
 
 /// What is granted at least to who wants so much: a block of 16 KiB with its header and what encryption or HTTP add.
 pub const LEAST_GRANT: u64 = 16 * 1024 + 256;
+/// What is granted at least to who takes bytes by any number and wants so much: less costs more than it brings.
+pub const LEAST_STEP: u64 = 4 * 1024;
 /// What is granted at once at most, however fast the link: turns stay short.
 pub const MOST_GRANT: u64 = 256 * 1024;
-/// A grant is what goes within this time, between the two above.
-const TURN: Duration = Duration::from_millis(25);
+/// A grant is what goes within this time, between the bounds above: some hundred grants a second cost next to nothing,
+/// and of hundreds who share a tenth of a small link each has its turn within seconds.
+const TURN: Duration = Duration::from_millis(2);
 /// What may be sent at once after a rest.
 const RESTED: Duration = Duration::from_millis(25);
 /// What is made up for where a grant came late although somebody waited: timers are late on a busy machine.
 const LATE: Duration = Duration::from_millis(75);
 /// Hundredths of what the classes above send that each lower class gets while it waits.
 const SHARE: u64 = 10;
-/// A new asker who would wait longer than this finds the link saturated.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// After waiting so long a turn of a lower class is overdue: many share its little part.
+const OVERDUE: Duration = Duration::from_secs(10);
+/// Hundredths instead of [`SHARE`] while its next turn is.
+const OVERDUE_SHARE: u64 = 50;
+/// Bytes a second: a new asker who could count on less, about what sound alone takes, finds the link saturated.
+const USEFUL: u64 = 32 * 1024;
 
 /// The one limit.
 #[derive(Debug)]
@@ -58,8 +66,8 @@ pub struct Uplink {
     classes: [Releases; CLASSES],
     /// Who waits for a limit of its own.
     asleep: BTreeSet<(Instant, Sleeper)>,
-    waiting: usize,
-    waiting_bytes: u64,
+    /// How many wait, by class.
+    waiting: [usize; CLASSES],
     tally: Tally,
     /// When the accounts were last brought up to date.
     at: Option<Instant>,
@@ -82,6 +90,8 @@ struct Ask {
     release: usize,
     class: usize,
     bytes: u64,
+    /// Since when it waits.
+    since: Instant,
     wait: Wait,
 }
 
@@ -98,7 +108,8 @@ struct Shared {
     bucket: Option<Bucket>,
     weight: Option<u64>,
     asleep: Option<Instant>,
-    waiting_bytes: u64,
+    /// How many wait, by class, those among them who wait for a limit of their own.
+    waiting: [usize; CLASSES],
     askers: [Askers; CLASSES],
 }
 
@@ -121,8 +132,7 @@ impl Uplink {
             weights: (0, 0),
             classes: Default::default(),
             asleep: BTreeSet::new(),
-            waiting: 0,
-            waiting_bytes: 0,
+            waiting: [0; CLASSES],
             tally: Tally::default(),
             at: None,
             busy: false,
@@ -161,11 +171,11 @@ impl Uplink {
             release: release.0,
             class: class as usize,
             bytes,
+            since: now,
             wait,
         };
-        self.waiting += 1;
-        self.waiting_bytes += bytes;
-        self.releases[release.0].waiting_bytes += bytes;
+        self.waiting[class as usize] += 1;
+        self.releases[release.0].waiting[class as usize] += 1;
         let member = &mut self.askers[asker.0];
         if let Some(rate) = self.limits.per_asker {
             let bucket = member
@@ -222,11 +232,10 @@ impl Uplink {
         let asker = askers.pop()?;
         let ask = self.askers[asker].ask.take()?;
         self.forget(&ask);
-        for lower in &mut self.classes[class + 1..] {
-            if lower.first().is_some() {
-                let most = 2 * MOST_GRANT * 100;
-                lower.credit = (lower.credit + ask.bytes * SHARE).min(most);
-            }
+        for lower in class + 1..CLASSES {
+            let credit = ask.bytes * self.share(now, lower);
+            let lower = &mut self.classes[lower];
+            lower.credit = (lower.credit + credit).min(2 * MOST_GRANT * 100);
         }
         self.tally.bytes[class] += ask.bytes;
         self.askers[asker].granted = class;
@@ -366,29 +375,37 @@ impl Uplink {
         self.limits.total.into_iter().chain(after).min()
     }
 
-    /// How long a new asker of the lowest class would wait, about; `None` for ever.
+    /// How long a new asker of the lowest class would wait for its first [`Self::step`], about; `None` for ever.
     pub fn wait(&self, release: Release) -> Option<Duration> {
-        let waits = [
-            (self.rate(), self.waiting_bytes),
-            (
-                self.limits.per_release,
-                self.releases[release.0].waiting_bytes,
-            ),
-        ];
-        let limited = waits
-            .into_iter()
-            .filter_map(|(rate, bytes)| Some((rate?, bytes)));
-        limited
-            .into_iter()
-            .try_fold(Duration::ZERO, |longest, (rate, bytes)| {
-                let wait = (bytes * 1000).checked_div(rate)?;
-                Some(longest.max(Duration::from_millis(wait)))
-            })
+        let mut longest = Duration::ZERO;
+        for (rate, waiting) in self.crowds(release) {
+            let (above, own) = (&waiting[..CLASSES - 1], waiting[CLASSES - 1] as u64);
+            let alone = ((own + 1) * self.step() * 1000).checked_div(rate)?;
+            let below = |share| Duration::from_millis(alone * (100 + share) / share);
+            let wait = match above.iter().any(|n| *n > 0) {
+                true if below(SHARE) > OVERDUE => below(OVERDUE_SHARE).max(OVERDUE),
+                true => below(SHARE),
+                false => Duration::from_millis(alone),
+            };
+            longest = longest.max(wait);
+        }
+        Some(longest)
     }
 
-    /// Whether more askers of the lowest class would do nobody any good.
+    /// Whether a new asker's fair part would be of little use to it: others should rather bring it what it wants.
     pub fn is_saturated(&self, release: Release) -> bool {
-        self.wait(release).is_none_or(|wait| wait > PATIENCE)
+        self.crowds(release).any(|(rate, waiting)| {
+            let waiting = waiting.iter().sum::<usize>() as u64;
+            rate == 0 || (waiting > 0 && rate / (waiting + 1) < USEFUL)
+        })
+    }
+
+    /// The limits that a release's askers share with others, and how many wait at each.
+    fn crowds(&self, release: Release) -> impl Iterator<Item = (u64, [usize; CLASSES])> {
+        let shared = &self.releases[release.0];
+        let total = self.rate().map(|rate| (rate, self.waiting));
+        let own = self.limits.per_release.map(|rate| (rate, shared.waiting));
+        total.into_iter().chain(own)
     }
 
     /// What was granted so far.
@@ -398,20 +415,25 @@ impl Uplink {
 
     /// How many wait.
     pub fn waiting(&self) -> usize {
-        self.waiting
+        self.waiting.iter().sum()
     }
 
-    /// What one turn grants at most.
-    fn turn(&self) -> u64 {
+    /// What one turn grants at most to who takes bytes by any number, and for whom less is better than late.
+    pub fn step(&self) -> u64 {
         let rates = [self.rate(), self.limits.per_release, self.limits.per_asker];
         let slowest = rates.into_iter().flatten().min().unwrap_or(u64::MAX);
         (slowest / 1000)
             .saturating_mul(TURN.as_millis() as u64)
-            .clamp(LEAST_GRANT, MOST_GRANT)
+            .clamp(LEAST_STEP, MOST_GRANT)
+    }
+
+    /// What one turn grants at most.
+    fn turn(&self) -> u64 {
+        self.step().max(LEAST_GRANT)
     }
 
     fn refill(&mut self, now: Instant) {
-        let waited = self.waiting > 0;
+        let waited = self.waiting() > 0;
         let passed = self.at.map(|at| now.saturating_duration_since(at));
         if let Some(passed) = passed.filter(|passed| !passed.is_zero()) {
             self.busy = waited;
@@ -438,7 +460,7 @@ impl Uplink {
             let Some(release) = self.classes[class].first() else {
                 continue;
             };
-            let due = self.head(release, class) * 100;
+            let due = self.head(release, class).map_or(0, |ask| ask.bytes) * 100;
             let above = self.classes[..class].iter();
             if self.classes[class].credit >= due && above.clone().any(|c| c.first().is_some()) {
                 self.classes[class].credit -= due;
@@ -451,10 +473,19 @@ impl Uplink {
     }
 
     /// What the first asker of a release wants.
-    fn head(&self, release: usize, class: usize) -> u64 {
-        let first = self.releases[release].askers[class].first();
-        let ask = first.and_then(|asker| self.askers[asker].ask);
-        ask.map_or(0, |ask| ask.bytes)
+    fn head(&self, release: usize, class: usize) -> Option<Ask> {
+        let first = self.releases[release].askers[class].first()?;
+        self.askers[first].ask
+    }
+
+    /// Hundredths of what goes above it that a class gets now.
+    fn share(&self, now: Instant, class: usize) -> u64 {
+        let first = self.classes[class].first();
+        match first.and_then(|release| self.head(release, class)) {
+            Some(ask) if now.saturating_duration_since(ask.since) > OVERDUE => OVERDUE_SHARE,
+            Some(_) => SHARE,
+            None => 0,
+        }
     }
 
     /// Gives a release a place in its class where it has none and somebody asks.
@@ -471,7 +502,7 @@ impl Uplink {
             return;
         }
         let weight = shared.weight.unwrap_or(usual).max(1);
-        let bytes = self.head(release, class);
+        let bytes = self.head(release, class).map_or(0, |ask| ask.bytes);
         let place = self.classes[class].push(release, bytes, weight);
         self.releases[release].askers[class].place = Some(place);
     }
@@ -488,6 +519,7 @@ impl Uplink {
                         let (release, class) = (ask.release, ask.class);
                         let askers = &mut self.releases[release].askers[class];
                         ask.wait = Wait::Queued(askers.push(asker, ask.bytes));
+                        ask.since = until;
                         self.enter(release, class);
                     }
                 }
@@ -502,9 +534,8 @@ impl Uplink {
     }
 
     fn forget(&mut self, ask: &Ask) {
-        self.waiting -= 1;
-        self.waiting_bytes -= ask.bytes;
-        self.releases[ask.release].waiting_bytes -= ask.bytes;
+        self.waiting[ask.class] -= 1;
+        self.releases[ask.release].waiting[ask.class] -= 1;
     }
 }
 

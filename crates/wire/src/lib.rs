@@ -12,7 +12,8 @@
 //! - [`allowed_fast`]: which pieces a peer may ask for while choked (BEP 6);
 //! - [`hashes`]: requests for BEP 52 hashes, the answers to them, and whether these are true;
 //! - [`connection`]: one peer connection as a state machine;
-//! - [`tracker`]: what is said between a peer and a tracker, and its HTTP form.
+//! - [`tracker`]: what is said between a peer and a tracker, and its HTTP, UDP and WebSocket forms;
+//! - [`stun`]: at which address somebody is seen (RFC 8489).
 //!
 //! What is not here: choosing between peers (crate `swarm`), reading payload, sockets, tasks (the seeder).
 
@@ -25,6 +26,7 @@ pub mod extended;
 pub mod handshake;
 pub mod hashes;
 pub mod message;
+pub mod stun;
 pub mod tracker;
 
 #[cfg(test)]

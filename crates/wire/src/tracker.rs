@@ -1,9 +1,10 @@
 //! What is said between a peer and a tracker, as meaning: an announce, its reply, a scrape. How it stands
-//! on the wire is in [`http`] and [`udp`]; the WebSocket form joins them there. The store that answers is in the
+//! on the wire is in [`http`], [`udp`] and, for browsers, [`websocket`]. The store that answers is in the
 //! crate `swarm`.
 
 pub mod http;
 pub mod udp;
+pub mod websocket;
 
 use metainfo::ids::{PeerId, SwarmHash};
 use std::net::{IpAddr, SocketAddr};

@@ -1,8 +1,10 @@
 //! Asking a web host: bounded in time, in size and in redirections.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Uri};
+use ureq::tls::TlsConfig;
 use ureq::{Agent, ResponseExt};
 
 /// How long one answer may take, its body included.
@@ -28,6 +30,10 @@ pub(super) struct Answer {
 
 impl Client {
     pub(super) fn new() -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = TlsConfig::builder()
+            .unversioned_rustls_crypto_provider(provider)
+            .build();
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(5)
@@ -35,6 +41,7 @@ impl Client {
             .timeout_connect(Some(CONNECT))
             .user_agent(concat!("Groundswell/", env!("CARGO_PKG_VERSION"), " check"))
             .accept_encoding("identity")
+            .tls_config(tls)
             .build();
         Self(config.new_agent())
     }

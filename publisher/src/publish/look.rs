@@ -89,11 +89,16 @@ impl Look {
             return Ok(None);
         }
         let channel = Channel::read(clips)?;
+        let bound = publisher.bound.as_ref();
         let addresses = Addresses {
             torrent: channel
                 .seeder_url
                 .clone()
-                .or_else(|| publisher.bound.clone()),
+                .or_else(|| bound.map(|bound| bound.url.clone())),
+            udp_tracker_port: match &channel.seeder_url {
+                Some(_) => channel.udp_tracker_port,
+                None => bound.and_then(|bound| bound.udp_tracker_port),
+            },
             page: channel.seeder_url.clone(),
         };
         let reserved: Vec<&str> = channel.logo.as_deref().into_iter().collect();

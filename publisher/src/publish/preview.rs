@@ -7,6 +7,7 @@ use crate::error::PublishError;
 use crate::plan::Step;
 use crate::probe::probe;
 use crate::report::Reporter;
+use crate::seal::RunningSeeder;
 use crate::sign::Signer;
 use crate::site::Out;
 use jiff::Timestamp;
@@ -66,7 +67,7 @@ impl Publisher {
     pub fn preview(
         clips: &Path,
         out: &Path,
-        bound: Option<String>,
+        bound: Option<RunningSeeder>,
         reporter: Reporter,
         now: Timestamp,
         mut options: Options<'_>,

@@ -1,8 +1,10 @@
 //! Makes known what the library holds: in the DHT by announcing each torrent about every half hour, in the local
-//! network by [`super::lsd`]. Evenly over time, so that ten thousand torrents cost next to nothing; what is new
+//! network by [`super::lsd`], to further trackers by [`super::trackers`]. Evenly over time, so that ten thousand torrents cost next to nothing; what is new
 //! comes first.
 
 use super::dht::Node;
+use super::trackers::OwnPlaces;
+use super::trackers::rounds::{self as tracker_rounds, Named};
 use crate::library::{Library, Listed};
 use crate::serve::Shared;
 use metainfo::SwarmHash;
@@ -29,26 +31,40 @@ const LOOK: Duration = Duration::from_secs(1);
 const OPENED_AT_ONCE: usize = 32;
 const OPENED_APART: Duration = Duration::from_millis(100);
 
-/// Makes the library known until the seeder stops.
-pub async fn announce(shared: Arc<Shared>) {
+/// Makes the library known until the seeder stops. `own_ports` are those of our own tracker, which is told nothing.
+pub async fn announce(shared: Arc<Shared>, own_ports: Vec<u16>) {
     let stop = shared.stop.clone();
     let discovery = &shared.discovery;
     let (known, public) = mpsc::unbounded_channel();
-    let learn = learn(&shared, known);
+    let (name, named) = mpsc::unbounded_channel();
+    if discovery.further_trackers {
+        let addresses = shared.config.external_addresses.clone();
+        let own = OwnPlaces {
+            ports: own_ports,
+            addresses,
+        };
+        let rounds = tracker_rounds::run(shared.clone(), own, named);
+        shared.tasks.spawn(rounds);
+    }
+    let learn = learn(&shared, known, name);
     let rounds = async {
         match &discovery.dht {
             Some(dht) => rounds(dht.clone(), discovery.port.clone(), public).await,
             None => std::future::pending().await,
         }
     };
-    if discovery.dht.is_some() || discovery.lsd.is_some() {
+    if discovery.dht.is_some() || discovery.lsd.is_some() || discovery.further_trackers {
         let both = async { tokio::join!(learn, rounds) };
         stop.run_until_cancelled(both).await;
     }
 }
 
-/// Finds out which torrents are public, and passes these on. Whether one is private stands in its file alone.
-async fn learn(shared: &Arc<Shared>, public: mpsc::UnboundedSender<Arc<Listed>>) {
+/// Finds out which torrents are public, and passes these on, and what trackers each names. Both stand in its file alone.
+async fn learn(
+    shared: &Arc<Shared>,
+    public: mpsc::UnboundedSender<Arc<Listed>>,
+    name: mpsc::UnboundedSender<Named>,
+) {
     let mut library: Arc<Library> = Arc::default();
     let mut seen: HashMap<String, Weak<Listed>> = HashMap::new();
     loop {
@@ -70,6 +86,12 @@ async fn learn(shared: &Arc<Shared>, public: mpsc::UnboundedSender<Arc<Listed>>)
                 continue;
             };
             seen.insert(listed.id.clone(), Arc::downgrade(listed));
+            // Where no further trackers are asked, nobody listens.
+            let _ = name.send(Named {
+                listed: listed.clone(),
+                trackers: served.announce.clone(),
+                private: served.info.private(),
+            });
             if !served.info.private() {
                 if let Some(lsd) = &shared.discovery.lsd {
                     lsd.make_known(listed.swarms(), &listed.gone, shared.discovery.port.clone());

@@ -1,14 +1,19 @@
-//! Announcing to the trackers that a torrent names, for whoever fetches it: over HTTP and HTTPS ([`Http`]) and UDP
-//! (BEP 15), in tiers (BEP 12). How much one torrent can make us send is bounded, whatever it names.
+//! Announcing to the trackers that a torrent names: over HTTP and HTTPS ([`Http`]) and UDP (BEP 15), in tiers (BEP 12).
+//! Here for whoever fetches one torrent; for all that the library holds in [`rounds`]. How much one torrent can make us
+//! send is bounded, whatever it names.
 
 mod http;
+pub(super) mod rounds;
+mod standing;
 mod udp;
 
 pub use http::Http;
+pub(crate) use standing::OwnPlaces;
 
 use super::{Found, Progress};
 use crate::metrics::Metrics;
 use metainfo::{PeerId, SwarmHash};
+use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -27,12 +32,17 @@ const LATEST: Duration = Duration::from_secs(2 * 60 * 60);
 /// The same where none has answered: at first, and at most.
 const RETRY: Duration = Duration::from_secs(30);
 const MAX_RETRY: Duration = Duration::from_secs(30 * 60);
+/// How long a host's name may take to resolve.
+const RESOLVE: Duration = Duration::from_secs(10);
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_millis(500);
 /// How many peers are asked for.
 const NUM_WANT: u32 = 100;
 /// How often it is looked whether everything has come.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How our own tracker refuses ourselves. Where it lies behind a proxy or a router this is how it is known.
+pub const OWN: &str = "you are this tracker";
 
 /// Why a tracker gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -194,12 +204,36 @@ impl Asker {
             event,
             num_want: Some(if event == Event::Stopped { 0 } else { NUM_WANT }),
         };
-        if url.starts_with("udp://") {
-            udp::ask(url, &announce, self.key).await
-        } else {
-            self.http.ask(url, &announce, self.key).await
-        }
+        ask(&self.http, self.key, url, &announce).await
     }
+}
+
+async fn ask(
+    http: &Http,
+    key: u32,
+    url: &str,
+    announce: &Announce,
+) -> Result<AnnounceReply, AskError> {
+    if url.starts_with("udp://") {
+        udp::ask(url, announce, key).await
+    } else {
+        http.ask(url, announce, key).await
+    }
+}
+
+/// Where a tracker is: all addresses of its host, with its port.
+async fn place(url: &str) -> Result<Vec<SocketAddr>, AskError> {
+    let uri: ureq::http::Uri = url.parse().map_err(|_| AskError::Url("malformed"))?;
+    let host = uri.host().ok_or(AskError::Url("no host"))?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = match (uri.port_u16(), uri.scheme_str()) {
+        (Some(port), _) => port,
+        (None, Some("http")) => 80,
+        (None, Some("https")) => 443,
+        _ => return Err(AskError::Url("no port")),
+    };
+    let found = timeout(RESOLVE, tokio::net::lookup_host((host, port))).await;
+    Ok(found.map_err(|_| AskError::Timeout)??.collect())
 }
 
 #[cfg(test)]

@@ -74,6 +74,7 @@ pub fn agent() -> Agent {
         .timeout_connect(Some(PATIENCE))
         .timeout_recv_response(Some(PATIENCE))
         .user_agent(crate::serve::CLIENT)
+        .tls_config(crate::tls::asking())
         .build()
         .into()
 }

@@ -6,7 +6,7 @@ use super::account::Account;
 use super::reply::{self, Caching, FileHead};
 use crate::library::Served;
 use crate::serve::Shared;
-use crate::uplink::Slot;
+use crate::uplink::{Busy, STOPPED, Slot};
 use axum::body::Body;
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Method, StatusCode};
@@ -15,16 +15,21 @@ use bytes::Bytes;
 use futures_util::stream;
 use percent_encoding::percent_decode_str;
 use std::io;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How much is read from disk at once.
 const STEP: u64 = 128 * 1024;
+/// How long whoever comes too early waits for being told so.
+const EARLY: Duration = Duration::from_secs(1);
 
-/// Answers.
+/// Answers whoever asks `from` an address.
 pub async fn answer(
     shared: Arc<Shared>,
     account: Account,
+    from: IpAddr,
     method: &Method,
     path: &str,
     headers: &HeaderMap,
@@ -53,9 +58,9 @@ pub async fn answer(
     let Some(part) = planned.body else {
         return planned.response;
     };
-    let slot = match account.begin(&torrent.id, part.start, head.length) {
+    let slot = match account.begin(from, &torrent.id, part.start, head.length) {
         Ok(slot) => slot,
-        Err(seconds) => return busy(seconds),
+        Err(busy) => return refuse(busy).await,
     };
     let mut answer = Steps {
         shared,
@@ -67,8 +72,10 @@ pub async fn answer(
         _slot: slot,
     };
     // The first bytes are read before the head goes out: there is no taking back a 200.
-    let Some(first) = answer.next().await else {
-        return unavailable();
+    let first = match answer.next().await {
+        Ok(first) => first,
+        Err(Broken::Unreadable) => return unavailable(),
+        Err(Broken::Stopped) => return busy(STOPPED),
     };
     let mut response = planned.response;
     *response.body_mut() = Body::from_stream(stream::unfold(
@@ -82,9 +89,9 @@ pub async fn answer(
                 return None;
             }
             match answer.next().await {
-                Some(bytes) => Some((Ok(bytes), (None, Some(answer)))),
+                Ok(bytes) => Some((Ok(bytes), (None, Some(answer)))),
                 // The connection breaks off, and the asker sees that the body is short.
-                None => Some((
+                Err(_) => Some((
                     Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
                     (None, None),
                 )),
@@ -108,20 +115,26 @@ struct Steps {
     _slot: Option<Slot>,
 }
 
+/// Why an answer can't go on.
+#[derive(Debug, Clone, Copy)]
+enum Broken {
+    /// The file is not what was published.
+    Unreadable,
+    /// The month's volume is spent.
+    Stopped,
+}
+
 impl Steps {
-    /// The next bytes, when the upload limit lets them through. `None` where they can't be read.
-    async fn next(&mut self) -> Option<Bytes> {
+    /// The next bytes, when the upload limit lets them through.
+    async fn next(&mut self) -> Result<Bytes, Broken> {
         let start = self.rest.start;
         let want = STEP.min(self.rest.end - start);
-        let end = start
-            + self
-                .account
-                .acquire(start, self.length, want)
-                .await
-                .min(want);
+        let granted = self.account.acquire(start, self.length, want).await;
+        let end = start + granted.ok_or(Broken::Stopped)?.min(want);
         self.rest.start = end;
         let range = self.file + start..self.file + end;
-        read(&self.shared, self.torrent.clone(), range).await
+        let bytes = read(&self.shared, self.torrent.clone(), range).await;
+        bytes.ok_or(Broken::Unreadable)
     }
 }
 
@@ -179,6 +192,16 @@ async fn read_waiting(shared: &Shared, torrent: Arc<Served>, range: Range<u64>) 
 fn unavailable() -> Response {
     let line = "this file is not what was published; it is served again once it is";
     later(line, 10)
+}
+
+/// Not now. Who was told so and didn't wait is told again after a second, and so can't ask in a flood.
+async fn refuse(refusal: Busy) -> Response {
+    let mut seconds = refusal.seconds;
+    if refusal.early {
+        tokio::time::sleep(EARLY).await;
+        seconds = seconds.saturating_sub(EARLY.as_secs()).max(1);
+    }
+    busy(seconds)
 }
 
 /// First prefixes go before this; peers have it as well.

@@ -31,6 +31,11 @@ impl<S: AsyncWrite + Unpin> WriteStall<S> {
         }
     }
 
+    /// The stream, unwatched.
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
+
     fn watch<T>(
         &mut self,
         cx: &mut Context<'_>,

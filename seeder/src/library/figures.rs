@@ -224,6 +224,14 @@ impl TorrentFigures {
 }
 
 impl Reading {
+    /// Of a torrent of so many bytes that nobody has asked for.
+    pub fn of(length: u64) -> Self {
+        Self {
+            length,
+            ..Self::default()
+        }
+    }
+
     /// Peers now.
     pub fn peers(&self) -> u64 {
         self.tcp + self.utp + self.browser

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use store::PayloadError;
+use swarm::tracker::P2p;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +59,7 @@ pub struct Listed {
     swarms: Box<[SwarmHash]>,
     sound: AtomicBool,
     standing: Mutex<Standing>,
+    p2p: Mutex<P2p>,
     opened: Mutex<Weak<Served>>,
     lasting: OnceLock<(Arc<SwarmHandle>, Arc<TorrentFigures>)>,
     alarm: Alarm,
@@ -155,6 +157,7 @@ impl Listed {
             swarms,
             sound: AtomicBool::new(true),
             standing: Mutex::default(),
+            p2p: Mutex::default(),
             opened: Mutex::default(),
             lasting: OnceLock::new(),
             alarm: alarm.clone(),
@@ -164,6 +167,20 @@ impl Listed {
     /// What trackers and handshakes know it by.
     pub fn swarms(&self) -> &[SwarmHash] {
         &self.swarms
+    }
+
+    /// When its viewers are introduced to each other.
+    pub fn p2p(&self) -> P2p {
+        *lock(&self.p2p)
+    }
+
+    /// Takes that from the state's word for it; what it doesn't know is the default.
+    pub(super) fn set_p2p(&self, word: Option<&str>) {
+        *lock(&self.p2p) = match word {
+            Some("always") => P2p::Always,
+            Some("off") => P2p::Off,
+            _ => P2p::UnderLoad,
+        };
     }
 
     /// Whether its torrent and files lie where they stay, and are looked after. What is being fetched isn't.

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 const LOOK: Duration = Duration::from_millis(200);
 /// How long a change waits for others to be told with.
 const TOGETHER: Duration = Duration::from_millis(100);
-/// How often the tracker forgets whoever hasn't come back.
-const EXPIRE: Duration = Duration::from_secs(30);
+/// How often the tracker forgets some of who hasn't come back.
+const EXPIRE: Duration = Duration::from_secs(5);
 
 /// The task.
 pub(super) struct Follower {
@@ -111,7 +111,7 @@ impl Follower {
                     continue;
                 }
                 _ = expire.tick() => {
-                    self.shared.announces().expire(Instant::now());
+                    self.shared.tracker.expire(Instant::now());
                     continue;
                 }
             }

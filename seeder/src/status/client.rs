@@ -1,7 +1,11 @@
 //! Asks a running seeder on this machine: finds its control socket, sends one request, reads one answer.
 
+use super::history;
 use super::report::{Report, VERSION};
 use crate::control::places;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -11,8 +15,6 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest answer that is read.
 const ANSWER: u64 = 64 << 20;
-/// HTTP/1.0: the answer ends with the connection.
-const REQUEST: &[u8] = b"GET /status HTTP/1.0\r\nHost: localhost\r\n\r\n";
 
 /// Why there is no status.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +38,11 @@ pub enum StatusError {
     /// It answers something else.
     #[error("{0} doesn't answer as a seeder of this version; use the `seeder` that runs there")]
     Answer(String),
+    /// It doesn't know the release.
+    #[error(
+        "no release `{0}` had an audience; name one by its slug, as in its page's address, or by its torrent's id"
+    )]
+    Release(String),
     /// The terminal can't be written to, or signals can't be waited for.
     #[error("show the status: {0}")]
     Show(io::Error),
@@ -76,33 +83,83 @@ impl Place {
 
     /// What the seeder says now.
     pub fn ask(&self) -> Result<Report, StatusError> {
-        let place = match self {
-            Self::Path(path) => path.display().to_string(),
-            Self::Address(address) => address.to_string(),
+        let answer = self.get("/status")?;
+        let report = answer.document(200).filter(is_known);
+        report.ok_or_else(|| StatusError::Answer(self.to_string()))
+    }
+
+    /// The audience over time: of everything, or of one release.
+    pub fn history(&self, release: Option<&str>) -> Result<history::Document, StatusError> {
+        let path = match release {
+            None => "/history".to_owned(),
+            Some(release) => {
+                let name = utf8_percent_encode(release, NON_ALPHANUMERIC);
+                format!("/history?release={name}")
+            }
         };
+        let answer = self.get(&path)?;
+        if let (404, Some(release)) = (answer.status, release) {
+            return Err(StatusError::Release(release.to_owned()));
+        }
+        let document: Option<history::Document> = answer.document(200);
+        let document = document.filter(|document| document.version == history::VERSION);
+        document.ok_or_else(|| StatusError::Answer(self.to_string()))
+    }
+
+    fn get(&self, path: &str) -> Result<Answer, StatusError> {
         let stream: io::Result<Box<dyn ReadWrite>> = match self {
             Self::Path(path) => connect(path),
             Self::Address(address) => tcp(*address),
         };
+        // HTTP/1.0: the answer ends with the connection.
+        let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
         let bytes = stream.and_then(|mut stream| {
-            stream.write_all(REQUEST)?;
+            stream.write_all(request.as_bytes())?;
             let mut bytes = Vec::new();
             stream.take(ANSWER).read_to_end(&mut bytes)?;
             Ok(bytes)
         });
         let bytes = bytes.map_err(|source| StatusError::Ask {
-            place: place.clone(),
+            place: self.to_string(),
             source,
         })?;
-        parse(&bytes).ok_or(StatusError::Answer(place))
+        Answer::parse(&bytes).ok_or_else(|| StatusError::Answer(self.to_string()))
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<Report> {
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let status = bytes.split(|byte| *byte == b' ').nth(1)?;
-    let report: Report = serde_json::from_slice(&bytes[end + 4..]).ok()?;
-    (status == b"200" && report.version == VERSION).then_some(report)
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+/// What came back.
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+        let status = bytes.split(|byte| *byte == b' ').nth(1)?;
+        Some(Self {
+            status: std::str::from_utf8(status).ok()?.parse().ok()?,
+            body: bytes[end + 4..].to_vec(),
+        })
+    }
+
+    fn document<D: DeserializeOwned>(&self, status: u16) -> Option<D> {
+        let document = serde_json::from_slice(&self.body).ok();
+        document.filter(|_| self.status == status)
+    }
+}
+
+fn is_known(report: &Report) -> bool {
+    report.version == VERSION
 }
 
 trait ReadWrite: Read + Write {}
@@ -143,6 +200,10 @@ mod tests {
             ..Report::default()
         };
         let body = serde_json::to_string(&report).unwrap();
+        let parse = |bytes: &[u8]| -> Option<Report> {
+            let answer = Answer::parse(bytes)?;
+            answer.document(200).filter(is_known)
+        };
         let answer = |status: u16| format!("HTTP/1.0 {status} X\r\na: b\r\n\r\n{body}");
         assert_eq!(parse(answer(200).as_bytes()), Some(report));
         assert_eq!(parse(answer(403).as_bytes()), None);

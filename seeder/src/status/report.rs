@@ -1,9 +1,9 @@
 //! What `seeder status` shows and `/status` gives: everything at one moment, totals only. Whoever wants rates takes
-//! two. `/metrics` is the same in Prometheus' form.
+//! two. [`super::series`] is the same in Prometheus' form.
 
+use super::audience::{Audience, Everybody};
 use crate::library::figures::Reading;
 use crate::library::{Condition, Listed};
-use crate::metrics::prometheus::{Kind, Text};
 use crate::serve::Shared;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -13,8 +13,6 @@ pub const VERSION: u32 = 1;
 
 /// The most releases in the document: the busiest.
 const RELEASES: usize = 1000;
-/// The most releases that have series of their own in `/metrics`.
-const SERIES: usize = 500;
 /// The most withdrawn torrents that are named.
 const WITHDRAWN: usize = 200;
 
@@ -38,6 +36,9 @@ pub struct Report {
     /// The upload limit over everything.
     #[serde(default)]
     pub uplink: Uplink,
+    /// Whether viewers are introduced to each other.
+    #[serde(default)]
+    pub p2p: P2p,
     /// Checking behind other work.
     pub scrub: Scrub,
     /// Every limit, with how often it has bitten.
@@ -64,6 +65,20 @@ pub struct Total {
     pub http_connections: u64,
     /// Peers that the tracker knows, in all swarms.
     pub tracker_peers: u64,
+    /// Who is in the swarms of all releases.
+    #[serde(default)]
+    pub audience: Audience,
+}
+
+/// P2P on demand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct P2p {
+    /// Whether the seeder is loaded, so that viewers are introduced to each other.
+    pub loaded: bool,
+    /// How loaded it is, in percent of where that happens.
+    pub percent: u64,
+    /// How often it happened since the start.
+    pub times: u64,
 }
 
 /// Peers now, and payload bytes since the start.
@@ -133,6 +148,9 @@ pub struct Release {
     pub tracker_leechers: u64,
     /// What the tracker knows: how often a peer has got everything.
     pub tracker_downloaded: u64,
+    /// Who is in its swarms.
+    #[serde(default)]
+    pub audience: Audience,
 }
 
 /// A torrent that can't be served at present.
@@ -183,13 +201,24 @@ impl Report {
     pub fn of(shared: &Shared) -> Self {
         let library = shared.library();
         let loaded = shared.loaded();
+        let audience = Everybody::of(shared, &library);
         let mut active: Vec<(&Listed, Reading)> = library
             .torrents()
             .iter()
-            .filter_map(|listed| Some((listed.as_ref(), listed.figures()?.read())))
+            .filter_map(|listed| {
+                let asked = listed.figures().map(|figures| figures.read());
+                // A swarm may live without having asked us for anything.
+                let known = || {
+                    audience
+                        .is_there(listed)
+                        .then(|| Reading::of(listed.bytes()))
+                };
+                Some((listed.as_ref(), asked.or_else(known)?))
+            })
             .collect();
-        active.sort_by_key(|(_, reading)| {
-            std::cmp::Reverse((reading.peers(), reading.sent + reading.sent_http))
+        active.sort_by_key(|(listed, reading)| {
+            let sent = reading.sent + reading.sent_http;
+            std::cmp::Reverse((reading.peers(), sent, audience.now(listed)))
         });
         let mut sum = Reading::default();
         for (_, reading) in &active {
@@ -208,11 +237,12 @@ impl Report {
         let left_out = active.len().saturating_sub(RELEASES);
         active.truncate(RELEASES);
         let (releases, tracker_peers) = {
-            let mut announces = shared.announces();
+            let tracker = &shared.tracker;
             let releases = active.into_iter().map(|(listed, reading)| {
                 let mut release = Release::of(listed, &reading);
+                release.audience = audience.of_release(listed);
                 for swarm in listed.swarms() {
-                    if let Some(counts) = announces.scrape(swarm, listed.is_sound()) {
+                    if let Some(counts) = tracker.scrape(swarm) {
                         release.tracker_seeds = release.tracker_seeds.max(counts.complete.into());
                         release.tracker_leechers += u64::from(counts.incomplete);
                         release.tracker_downloaded += u64::from(counts.downloaded);
@@ -220,9 +250,10 @@ impl Report {
                 }
                 release
             });
-            (releases.collect(), announces.n_peers() as u64)
+            (releases.collect(), tracker.n_peers() as u64)
         };
         let metrics = &shared.metrics;
+        metrics.take_tracker(&shared.tracker.counters());
         let (limits, counters): (Vec<_>, Vec<_>) =
             metrics.entries().into_iter().partition(|entry| entry.limit);
         let by_name = |entries: Vec<crate::metrics::Entry>| {
@@ -242,11 +273,17 @@ impl Report {
                 traffic: Traffic::of(&sum),
                 http_connections: metrics.http_now.get(),
                 tracker_peers,
+                audience: audience.of_all(),
             },
             releases,
             releases_left_out: left_out,
             withdrawn: withdrawn(library.torrents()),
             uplink: Uplink::of(shared),
+            p2p: P2p {
+                loaded: metrics.tracker_loaded_now.get() > 0,
+                percent: metrics.tracker_load_percent_now.get(),
+                times: metrics.tracker_loaded.get(),
+            },
             scrub: Scrub {
                 bytes_per_second: shared.config.scrub.bytes_per_second,
                 torrents: metrics.scrub_torrents.get(),
@@ -261,127 +298,6 @@ impl Report {
                 .into_iter()
                 .map(|(reason, n)| (reason.to_owned(), n))
                 .collect(),
-        }
-    }
-
-    /// The same in Prometheus' form, with series for the busiest releases.
-    pub fn prometheus(&self, shared: &Shared) -> String {
-        let mut text = Text::default();
-        for entry in shared.metrics.entries() {
-            let (name, kind) = match entry.name.strip_suffix("_now") {
-                Some(_) => (entry.name, Kind::Gauge),
-                None => (entry.name, Kind::Counter),
-            };
-            text.family(name, entry.help, kind).sample(&[], entry.value);
-        }
-        let help = "Peer connections closed, by reason.";
-        let mut closed = text.family("peers_closed", help, Kind::Counter);
-        for (reason, n) in &self.peers_closed {
-            closed.sample(&[("reason", reason)], n);
-        }
-        let help = "Seconds since the seeder's start.";
-        text.family("uptime_seconds", help, Kind::Gauge)
-            .sample(&[], self.at_ms as f64 / 1000.0);
-        let help = "Peers that the tracker knows, in all swarms.";
-        text.family("tracker_peers_now", help, Kind::Gauge)
-            .sample(&[], self.total.tracker_peers);
-        self.releases_in(&mut text);
-        text.finish()
-    }
-
-    fn releases_in(&self, text: &mut Text) {
-        let shown = &self.releases[..self.releases.len().min(SERIES)];
-        let help = "Releases without series of their own: the least busy ones beyond a bound.";
-        let left_out = self.releases.len() - shown.len() + self.releases_left_out;
-        text.family("releases_left_out_now", help, Kind::Gauge)
-            .sample(&[], left_out);
-        let help = "Peers of a release, by transport.";
-        let mut family = text.family("release_peers_now", help, Kind::Gauge);
-        for release in shown {
-            let traffic = &release.traffic;
-            for (transport, n) in [
-                ("tcp", traffic.peers_tcp),
-                ("utp", traffic.peers_utp),
-                ("browser", traffic.peers_browser),
-            ] {
-                let labels = [
-                    ("id", &*release.id),
-                    ("slug", &*release.slug),
-                    ("transport", transport),
-                ];
-                family.sample(&labels, n);
-            }
-        }
-        type Number = fn(&Release) -> Option<f64>;
-        let families: [(&str, &str, Kind, Number); 10] = [
-            (
-                "release_sent_bytes",
-                "Payload bytes sent to peers.",
-                Kind::Counter,
-                |r| Some(r.traffic.sent as f64),
-            ),
-            (
-                "release_http_bytes",
-                "Payload bytes sent over HTTP.",
-                Kind::Counter,
-                |r| Some(r.traffic.sent_http as f64),
-            ),
-            (
-                "release_received_bytes",
-                "Payload bytes taken from peers and web seeds.",
-                Kind::Counter,
-                |r| Some(r.traffic.received as f64),
-            ),
-            (
-                "release_useful_bytes",
-                "Payload bytes of use to somebody, as far as is known.",
-                Kind::Counter,
-                |r| Some(r.traffic.useful as f64),
-            ),
-            (
-                "release_seeds_now",
-                "Peers that have everything.",
-                Kind::Gauge,
-                |r| Some(r.seeds as f64),
-            ),
-            (
-                "release_unchoked_now",
-                "Peers that are served.",
-                Kind::Gauge,
-                |r| Some(r.unchoked as f64),
-            ),
-            (
-                "release_copies_now",
-                "Distributed copies among TCP and uTP peers, without ours.",
-                Kind::Gauge,
-                |r| r.copies,
-            ),
-            (
-                "release_spreading_now",
-                "1 while pieces are revealed one by one, since copies are scarce.",
-                Kind::Gauge,
-                |r| Some(f64::from(u8::from(r.spreading))),
-            ),
-            (
-                "release_first_copy_ratio",
-                "Payload copies sent to peers when the first full copy was out.",
-                Kind::Gauge,
-                |r| r.first_copy_ratio,
-            ),
-            (
-                "release_first_copy_seconds",
-                "Seconds from the first peer to the first full copy.",
-                Kind::Gauge,
-                |r| r.first_copy_seconds,
-            ),
-        ];
-        for (name, help, kind, number) in families {
-            let mut family = text.family(name, help, kind);
-            for release in shown {
-                if let Some(number) = number(release) {
-                    family.sample(&[("id", &release.id), ("slug", &release.slug)], number);
-                }
-            }
         }
     }
 }

@@ -1,9 +1,14 @@
 //! The status as text: two reports in, so that there are rates; lines out, none wider than the terminal.
 
+use super::history::countries;
 use super::report::{Release, Report, Traffic};
 use std::collections::HashMap;
 use std::fmt::Write;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// The most kinds of clients and countries in the lines that tell of the audience.
+const CLIENTS: usize = 5;
+const COUNTRIES: usize = 6;
 
 /// Bytes a second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
@@ -122,23 +127,22 @@ impl Seen {
             ),
             String::new(),
             format!(
-                "rate    up {}/s to peers, {}/s by HTTP   down {}/s",
+                "rate      up {}/s to peers, {}/s by HTTP   down {}/s",
                 bytes(self.rates.sent),
                 bytes(self.rates.sent_http),
                 bytes(self.rates.received),
             ),
             format!(
-                "peers   {}: {} TCP, {} uTP, {} browsers; {} encrypted   {} HTTP connections   {} known to the tracker",
+                "peers     {}: {} TCP, {} uTP, {} browsers; {} encrypted   {} HTTP connections",
                 traffic.peers(),
                 traffic.peers_tcp,
                 traffic.peers_utp,
                 traffic.peers_browser,
                 traffic.peers_encrypted,
                 total.http_connections,
-                total.tracker_peers,
             ),
             format!(
-                "sent    {} to peers, {} by HTTP   web offload {}   peers from each other {}   viewer share {}",
+                "sent      {} to peers, {} by HTTP   web offload {}   peers from each other {}   viewer share {}",
                 bytes(traffic.sent as f64),
                 bytes(traffic.sent_http as f64),
                 share(traffic.web_offload),
@@ -147,8 +151,53 @@ impl Seen {
                     .viewer_share
                     .map_or("unknown".to_owned(), |part| share(Some(part))),
             ),
+            self.audience(),
+            self.came(),
+            self.p2p(),
             String::new(),
         ]
+    }
+
+    /// Who is in the tracker's swarms, the largest kinds of clients first.
+    fn audience(&self) -> String {
+        let audience = &self.now.total.audience;
+        let mut clients: Vec<_> = audience.clients.iter().collect();
+        clients.retain(|(name, _)| *name != "other");
+        clients.sort_by_key(|(name, n)| (std::cmp::Reverse(**n), *name));
+        let mut words = Vec::new();
+        let mut rest = audience.now;
+        for (name, n) in clients.into_iter().take(CLIENTS) {
+            rest = rest.saturating_sub(*n);
+            let name = if name == "browser" { "browsers" } else { name };
+            words.push(format!("{n} {}", plain(name)));
+        }
+        if rest > 0 {
+            words.push(format!("{rest} other"));
+        }
+        match words.is_empty() {
+            true => "audience  nobody in the swarms".to_owned(),
+            false => format!("audience  {}: {}", audience.now, words.join(", ")),
+        }
+    }
+
+    /// Who came since counting began.
+    fn came(&self) -> String {
+        let audience = &self.now.total.audience;
+        let (came, whole) = (audience.arrivals, audience.completions);
+        let mut line = format!("came      {came}, of whom {whole} got everything");
+        if !audience.countries.is_empty() {
+            let _ = write!(line, "; from {}", countries(&audience.countries, COUNTRIES));
+        }
+        line
+    }
+
+    fn p2p(&self) -> String {
+        let p2p = &self.now.p2p;
+        let what = match p2p.loaded {
+            true => "viewers are introduced to each other",
+            false => "bandwidth to spare, viewers are kept apart",
+        };
+        format!("p2p       {what}; load {} %", p2p.percent)
     }
 
     /// The releases. The name takes what room the columns leave.
@@ -157,8 +206,8 @@ impl Seen {
             return vec!["Nobody has asked for anything yet.".to_owned()];
         }
         let titles = [
-            "size", "tcp", "utp", "web", "seeds", "up/s", "http/s", "down/s", "sent", "copies",
-            "1st copy", "offload",
+            "size", "audience", "tcp", "utp", "web", "seeds", "up/s", "http/s", "down/s", "sent",
+            "copies", "1st copy", "offload",
         ];
         let rows = self.now.releases.iter().zip(&self.release_rates);
         let mut cells: Vec<Vec<String>> = rows.clone().map(|(r, rates)| row(r, rates)).collect();
@@ -197,6 +246,7 @@ impl Seen {
         let seeds: u64 = self.now.releases.iter().map(|release| release.seeds).sum();
         vec![
             String::new(),
+            self.now.total.audience.now.to_string(),
             traffic.peers_tcp.to_string(),
             traffic.peers_utp.to_string(),
             traffic.peers_browser.to_string(),
@@ -219,26 +269,26 @@ impl Seen {
         });
         let limits: Vec<_> = limits.collect();
         lines.push(match limits.is_empty() {
-            true => "limits  none has bitten".to_owned(),
-            false => format!("limits  {}", limits.join("   ")),
+            true => "limits    none has bitten".to_owned(),
+            false => format!("limits    {}", limits.join("   ")),
         });
         let uplink = &self.now.uplink;
         if let Some(limit) = uplink.limit {
             let limit = bytes(limit as f64);
             lines.push(format!(
-                "uplink  {limit}/s at most, {} wait",
+                "uplink    {limit}/s at most, {} wait",
                 uplink.waiting
             ));
         }
         if let (Some(used), Some(limit)) = (uplink.month_used, uplink.month_limit) {
             let (used, limit) = (bytes(used as f64), bytes(limit as f64));
-            lines.push(format!("month   {used} of {limit} sent"));
+            lines.push(format!("month     {used} of {limit} sent"));
         }
         let scrub = &self.now.scrub;
         lines.push(match scrub.bytes_per_second {
-            0 => "scrub   off".to_owned(),
+            0 => "scrub     off".to_owned(),
             budget => format!(
-                "scrub   {}/s at most; {} torrents checked, {} damaged, {} hashed since the start",
+                "scrub     {}/s at most; {} torrents checked, {} damaged, {} hashed since the start",
                 bytes(budget as f64),
                 scrub.torrents,
                 scrub.damaged,
@@ -273,6 +323,7 @@ fn row(release: &Release, rates: &Rates) -> Vec<String> {
     };
     vec![
         bytes(release.bytes as f64),
+        release.audience.now.to_string(),
         traffic.peers_tcp.to_string(),
         traffic.peers_utp.to_string(),
         traffic.peers_browser.to_string(),
@@ -295,7 +346,7 @@ fn share(part: Option<f64>) -> String {
     part.map_or("-".to_owned(), |part| format!("{:.0} %", part * 100.0))
 }
 
-fn bytes(value: f64) -> String {
+pub(super) fn bytes(value: f64) -> String {
     let mut value = value.max(0.0);
     let mut unit = 0;
     const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
@@ -322,7 +373,7 @@ fn time(seconds: f64) -> String {
 }
 
 /// A text without anything that a terminal would obey.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let safe = |c: char| match c.width() {
         Some(_) if !turns(c) => c,
@@ -332,7 +383,7 @@ fn plain(text: &str) -> String {
 }
 
 /// A text of exactly this width.
-fn padded(text: &str, width: usize) -> String {
+pub(super) fn padded(text: &str, width: usize) -> String {
     let mut text = cut(&plain(text), width);
     let missing = width.saturating_sub(text.width());
     text.extend(std::iter::repeat_n(' ', missing));
@@ -340,7 +391,7 @@ fn padded(text: &str, width: usize) -> String {
 }
 
 /// A text of at most this width.
-fn cut(text: &str, width: usize) -> String {
+pub(super) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
@@ -360,7 +411,8 @@ fn cut(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::{Total, Uplink, Withdrawn};
+    use super::super::audience::Audience;
+    use super::super::report::{P2p, Total, Uplink, Withdrawn};
     use super::*;
 
     fn report(at_ms: u64, sent: u64) -> Report {
@@ -379,6 +431,10 @@ mod tests {
             title: title.to_owned(),
             bytes: 2_787_584,
             traffic: traffic(sent),
+            audience: Audience {
+                now: 20,
+                ..Audience::default()
+            },
             seeds: 1,
             copies: Some(1.25),
             first_copy_ratio: Some(1.04),
@@ -397,6 +453,28 @@ mod tests {
                 traffic: traffic(2 * sent),
                 http_connections: 5,
                 tracker_peers: 40,
+                audience: Audience {
+                    now: 40,
+                    viewers: 18,
+                    clients: [
+                        ("browser", 18),
+                        ("other", 9),
+                        ("qBittorrent", 8),
+                        ("aria2", 1),
+                        ("Deluge", 1),
+                        ("Tixati", 3),
+                    ]
+                    .map(|(name, n)| (name.to_owned(), n))
+                    .into(),
+                    arrivals: 412,
+                    completions: 97,
+                    countries: [("DE".to_owned(), 300), ("FR".to_owned(), 112)].into(),
+                },
+            },
+            p2p: P2p {
+                loaded: true,
+                percent: 120,
+                times: 3,
             },
             releases: vec![
                 release("00", "An old one\u{1b}[31m", 1_000_000),

@@ -1,7 +1,7 @@
 //! Peer exchange (BEP 11), our side: who came and who went since a peer was last told, once a minute, so many at
 //! once. One log for the whole swarm; of each peer only how far it has been told is kept.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use wire::extended::pex::{MAX_PEERS, PexFlags, PexMessage, PexPeer};
@@ -36,6 +36,8 @@ pub(super) struct Exchange {
     log: VecDeque<Change>,
     /// The number of the log's first entry.
     first: u64,
+    /// When each of those that take lists is to be told next.
+    due: BTreeSet<(Instant, u64)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +55,31 @@ impl Exchange {
     /// A peer that could be reached here has gone.
     pub(super) fn went(&mut self, address: SocketAddr) {
         self.push(Change::Went(address));
+    }
+
+    /// A peer takes lists, and is to be told at its time.
+    pub(super) fn enter(&mut self, told: &Told, key: u64) {
+        self.due.insert((told.next, key));
+    }
+
+    /// A peer is to be told no more.
+    pub(super) fn leave(&mut self, told: &Told, key: u64) {
+        self.due.remove(&(told.next, key));
+    }
+
+    /// Somebody whose time has come. It is to be told, and entered again.
+    pub(super) fn poll_due(&mut self, now: Instant) -> Option<u64> {
+        let (at, key) = self.due.pop_first()?;
+        if at > now {
+            self.due.insert((at, key));
+            return None;
+        }
+        Some(key)
+    }
+
+    /// When the next one is to be told.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.due.first().map(|(at, _)| *at)
     }
 
     fn push(&mut self, change: Change) {

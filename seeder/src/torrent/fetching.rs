@@ -21,9 +21,6 @@ use wire::connection::{CloseReason, Command, Event, Own};
 
 /// How many of those that have left are remembered, in case it turns out what they gave.
 const REMEMBERED: usize = 256;
-/// How much is asked of a web seed at once, and how often that lies ahead.
-const RUN: u64 = 1 << 20;
-const RUNS_AHEAD: usize = 2;
 
 /// Where the blocks of a web seed are asked for.
 pub type Runs = std::sync::mpsc::Sender<Vec<Block>>;
@@ -425,9 +422,8 @@ impl Fetching {
             return;
         }
         if let Some(runs) = self.webs.get(&key) {
-            let run_blocks = (RUN / 16384) as usize;
-            while self.picker.n_asked(key) <= run_blocks * (RUNS_AHEAD - 1) {
-                let run = self.picker.choose_run(now, key, RUN);
+            loop {
+                let run = self.picker.choose_run(now, key);
                 if run.is_empty() {
                     return;
                 }
@@ -435,7 +431,6 @@ impl Fetching {
                     return self.remove_web_seed(key);
                 }
             }
-            return;
         }
         let Some(member) = members.get_mut(&key) else {
             return;

@@ -84,6 +84,16 @@ impl Seeding {
         self.spread.handle_sent(now, key, sent);
     }
 
+    /// Whether somebody waits for the uplink.
+    pub(super) fn handle_uplink(&mut self, is_busy: bool) {
+        self.spread.handle_uplink(is_busy);
+    }
+
+    /// How many times a peer had so much to come that it was shown no more.
+    pub(super) fn n_withheld(&self) -> u64 {
+        self.spread.n_withheld()
+    }
+
     /// Shows what is to be shown. Says which peers have been shown everything.
     pub(super) fn reveal(&mut self, now: Instant, members: &HashMap<u64, Member>) {
         if !self.is_on {
@@ -104,24 +114,20 @@ impl Seeding {
     }
 
     /// What the torrent has to show for its share of the uplink.
-    pub(super) fn standing(&self, members: &HashMap<u64, Member>) -> Standing {
-        let present = self.worlds(members);
+    pub(super) fn standing(&self, interested: usize) -> Standing {
+        let present = self.worlds();
         let copies = present.iter().map(|world| self.spread.copies(*world));
         let spreading = |world: &World| self.spread.mode(*world) == Mode::Spreading;
         Standing {
             copies: copies.fold(f64::INFINITY, f64::min),
             spreading: self.is_on && present.iter().any(spreading),
-            interested: members.values().filter(|member| member.interested).count(),
+            interested,
             propagation: self.spread.propagation(),
         }
     }
 
-    fn worlds(&self, members: &HashMap<u64, Member>) -> Vec<World> {
-        let has = |world: &World| {
-            members
-                .values()
-                .any(|member| member.joining.world == *world)
-        };
+    fn worlds(&self) -> Vec<World> {
+        let has = |world: &World| self.spread.n_peers(*world) > 0;
         [World::Native, World::Browser]
             .into_iter()
             .filter(has)
@@ -129,8 +135,8 @@ impl Seeding {
     }
 
     /// Tells what is known of the swarm.
-    pub(super) fn report(&mut self, members: &HashMap<u64, Member>) {
-        let present = self.worlds(members);
+    pub(super) fn report(&mut self) {
+        let present = self.worlds();
         let copies = |world| present.contains(&world).then(|| self.spread.copies(world));
         self.figures
             .set_copies(copies(World::Native), copies(World::Browser));

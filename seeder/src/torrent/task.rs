@@ -22,6 +22,11 @@ const TICK: Duration = Duration::from_secs(1);
 const ALLOWED: usize = 4;
 /// How many messages are taken up before it is decided on them.
 const BATCH: usize = 256;
+/// How many peers are told of others in one go, and how long until the next go.
+const TOLD_AT_ONCE: usize = 32;
+const TELL_PAUSE: Duration = Duration::from_millis(100);
+/// How often it is looked for members whose leave was lost.
+const CENSUS: Duration = Duration::from_secs(60);
 
 /// Runs until the last peer has gone.
 pub(super) async fn run(about: About, inbox: mpsc::Receiver<Input>) {
@@ -66,6 +71,10 @@ struct Task {
     n_outgoing: usize,
     /// Members that want something or did a moment ago: what others cost is nothing, but once a second.
     active: HashSet<u64>,
+    count: Count,
+    /// How often bounds had bitten when that was last passed on.
+    counted: [u64; 3],
+    next_census: Instant,
     next_tick: Instant,
     wake_at: Instant,
     /// It is served no longer, and nobody is let in.
@@ -88,6 +97,9 @@ impl Task {
             scarce,
             n_outgoing: 0,
             active: HashSet::new(),
+            count: Count::default(),
+            counted: [0; 3],
+            next_census: now + CENSUS,
             next_tick: now + TICK,
             wake_at: now + TICK,
             over: false,
@@ -218,6 +230,7 @@ impl Task {
         let is_metered = member.is_metered;
         self.n_outgoing += usize::from(joining.outgoing);
         self.active.insert(key);
+        self.count.enter(&member);
         self.members.insert(key, member);
         // What lives on this machine is many, not one that comes again.
         let ip = joining.remote.ip().to_canonical();
@@ -234,7 +247,12 @@ impl Task {
     async fn handle_event(&mut self, now: Instant, key: u64, event: Event) {
         if let Some(member) = self.members.get_mut(&key) {
             let before = member.n_have();
+            self.count.leave(member);
             member.handle_event(&event, self.about.geometry.n_pieces());
+            if let Event::Introduced(introduced) = &event {
+                member.introduce(introduced);
+            }
+            self.count.enter(member);
             match &event {
                 Event::Interested(interested) => {
                     self.choker.handle_interest(now, key, *interested);
@@ -245,9 +263,9 @@ impl Task {
                     self.about.figures.gained(gained.into());
                 }
                 Event::Introduced(introduced) => {
-                    member.introduce(introduced);
                     if introduced.speaks_pex() && !self.about.private && member.exchange.is_none() {
-                        member.exchange = Some(Told::new(now));
+                        let told = member.exchange.insert(Told::new(now));
+                        self.exchange.enter(told, key);
                     }
                     if let (false, Some(address)) = (member.is_told_of, member.listens_at()) {
                         member.is_told_of = true;
@@ -279,6 +297,10 @@ impl Task {
         if let Some(member) = self.members.remove(&key) {
             self.n_outgoing -= usize::from(member.joining.outgoing);
             self.active.remove(&key);
+            self.count.leave(&member);
+            if let Some(told) = &member.exchange {
+                self.exchange.leave(told, key);
+            }
             let now = Instant::now();
             self.choker.handle_leave(now, key);
             match &mut self.role {
@@ -296,6 +318,9 @@ impl Task {
     /// Time has passed.
     fn wake(&mut self) {
         let now = Instant::now();
+        if let (Role::Seed(seeding), Some((uplink, _))) = (&mut self.role, &self.about.uplink) {
+            seeding.handle_uplink(uplink.rate().is_some() && uplink.figures().waiting > 0);
+        }
         for key in &self.active {
             let Some(member) = self.members.get_mut(key) else {
                 continue;
@@ -316,6 +341,7 @@ impl Task {
                 Role::Fetch(_) => self.choker.handle_received(now, *key, member.received),
             }
         }
+        self.tell_of_others(now);
         if now >= self.next_tick {
             self.next_tick = now + TICK;
             self.tick(now);
@@ -327,49 +353,86 @@ impl Task {
 
     /// About once a second.
     fn tick(&mut self, now: Instant) {
-        let gone = self.members.iter().filter(|(_, member)| member.is_gone());
-        let gone: Vec<u64> = gone.map(|(key, _)| *key).collect();
-        for key in gone {
-            self.leave(key);
-        }
-        for member in self.members.values_mut() {
-            let remote = member.joining.remote;
-            let message = member
-                .exchange
-                .as_mut()
-                .and_then(|told| self.exchange.tell(now, told, remote));
-            if let Some(message) = message {
-                member.command(Command::Pex(message));
+        if now >= self.next_census {
+            self.next_census = now + CENSUS;
+            let gone = self.members.iter().filter(|(_, member)| member.is_gone());
+            let gone: Vec<u64> = gone.map(|(key, _)| *key).collect();
+            for key in gone {
+                self.leave(key);
             }
         }
         self.allow_fast();
+        self.count_bounds();
         match &mut self.role {
-            Role::Seed(seeding) => seeding.report(&self.members),
+            Role::Seed(seeding) => seeding.report(),
             Role::Fetch(fetching) => fetching.tick(now, &mut self.members),
         }
         if let Some((uplink, release)) = &self.about.uplink {
             self.choker.handle_limit(uplink.rate());
             if let Role::Seed(seeding) = &self.role {
-                let weight = divide::weight(&seeding.standing(&self.members));
+                let weight = divide::weight(&seeding.standing(self.count.interested));
                 uplink.set_weight(release, Some(weight.into()));
             }
         }
-        let count =
-            |is: fn(&Member) -> bool| self.members.values().filter(|m| is(m)).count() as u64;
-        self.about.figures.set_swarm(
-            count(|member| member.is_seed),
-            count(|member| member.interested),
-            count(|member| !member.choked),
-        );
+        let Count {
+            seeds,
+            interested,
+            unchoked,
+        } = self.count;
+        let figures = &self.about.figures;
+        figures.set_swarm(seeds as u64, interested as u64, unchoked as u64);
+    }
+
+    /// Passes on how often bounds have bitten since the last time.
+    fn count_bounds(&mut self) {
+        let withheld = match &self.role {
+            Role::Seed(seeding) => seeding.n_withheld(),
+            Role::Fetch(_) => 0,
+        };
+        let metrics = &self.about.metrics;
+        let counted = [
+            (&metrics.peers_kept_out, self.choker.n_kept_out()),
+            (&metrics.peers_forgotten, self.choker.n_forgotten()),
+            (&metrics.pieces_withheld, withheld),
+        ];
+        for ((counter, now), before) in counted.into_iter().zip(&mut self.counted) {
+            counter.add(now - std::mem::replace(before, now));
+        }
+    }
+
+    /// Tells those whose time has come which peers there are, a few at once.
+    fn tell_of_others(&mut self, now: Instant) {
+        for _ in 0..TOLD_AT_ONCE {
+            let Some(key) = self.exchange.poll_due(now) else {
+                break;
+            };
+            let Some(member) = self.members.get_mut(&key) else {
+                continue;
+            };
+            let Some(told) = &mut member.exchange else {
+                continue;
+            };
+            let message = self.exchange.tell(now, told, member.joining.remote);
+            self.exchange.enter(told, key);
+            if let Some(message) = message {
+                member.command(Command::Pex(message));
+            }
+        }
     }
 
     /// Who has come with empty hands and finds all slots taken gets a few pieces to trade with (BEP 6).
     fn allow_fast(&mut self) {
         let geometry = self.about.geometry;
-        let waiting = self.members.values_mut().filter(|member| {
-            member.interested && member.choked && !member.is_allowed && !member.is_metered
-        });
-        for member in waiting.filter(|_| matches!(self.role, Role::Seed(_))) {
+        if !matches!(self.role, Role::Seed(_)) {
+            return;
+        }
+        for key in &self.active {
+            let member = self.members.get_mut(key);
+            let Some(member) = member.filter(|member| {
+                member.interested && member.choked && !member.is_allowed && !member.is_metered
+            }) else {
+                continue;
+            };
             member.is_allowed = true;
             if member.n_have() < ALLOWED as u32 {
                 let ip = member.joining.remote.ip();
@@ -384,7 +447,9 @@ impl Task {
         let now = Instant::now();
         while let Some(change) = self.choker.poll_change(now) {
             if let Some(member) = self.members.get_mut(&change.key) {
+                self.count.leave(member);
                 member.choked = change.choke;
+                self.count.enter(member);
                 member.command(Command::Choke(change.choke));
                 if let Role::Seed(seeding) = &mut self.role {
                     seeding.handle_choked(now, change.key, change.choke);
@@ -401,10 +466,39 @@ impl Task {
                 None
             }
         };
-        let next = [next, self.choker.next_timeout(now)];
+        // One go after the other, where many are to be told.
+        let told = self
+            .exchange
+            .next_timeout()
+            .map(|at| at.max(now + TELL_PAUSE));
+        let next = [next, told, self.choker.next_timeout(now)];
         next.into_iter()
             .flatten()
             .fold(self.next_tick, Instant::min)
+    }
+}
+
+/// How many members there are of a kind, kept up as they change.
+#[derive(Debug, Default, Clone, Copy)]
+struct Count {
+    seeds: usize,
+    interested: usize,
+    unchoked: usize,
+}
+
+impl Count {
+    /// A member is, or has come to be, like this.
+    fn enter(&mut self, member: &Member) {
+        self.seeds += usize::from(member.is_seed);
+        self.interested += usize::from(member.interested);
+        self.unchoked += usize::from(!member.choked);
+    }
+
+    /// A member is no longer like this.
+    fn leave(&mut self, member: &Member) {
+        self.seeds -= usize::from(member.is_seed);
+        self.interested -= usize::from(member.interested);
+        self.unchoked -= usize::from(!member.choked);
     }
 }
 

@@ -12,6 +12,7 @@ fn about() -> About {
         slots: 1,
         spread: true,
         figures: Arc::new(TorrentFigures::new(100_000)),
+        metrics: Arc::default(),
         uplink: None,
         gone: CancellationToken::new(),
         stop: CancellationToken::new(),

@@ -17,6 +17,8 @@ pub struct Tap {
     /// The release that is asked for; named when the first limit holds.
     id: String,
     place: Option<(Asker, Release)>,
+    /// Takes bytes by any number, where peers take whole blocks.
+    in_steps: bool,
     /// The class asked in, while something is asked for or granted and not fetched.
     asked: Option<Class>,
     /// Bytes that were sent without asking and not told yet.
@@ -35,13 +37,21 @@ impl Tap {
             uplink,
             id,
             place: None,
+            in_steps: false,
             asked: None,
             unpaid: 0,
         }
     }
 
+    /// From now on less is granted at once where many wait, down to
+    /// [`LEAST_STEP`](swarm::uplink::LEAST_STEP): for bytes that are sent by any number.
+    pub fn in_steps(mut self) -> Self {
+        self.in_steps = true;
+        self
+    }
+
     /// Waits for leave to send: 1 to `want` bytes, headers counted, and no less than a block of 16 KiB with its header
-    /// where so much is wanted. May be dropped and called again: the place in the queue, and what was granted, stay.
+    /// where so much is wanted, but for [`Self::in_steps`]. May be dropped and called again: the place in the queue, and what was granted, stay.
     pub async fn acquire(&mut self, class: impl Fn() -> Class, want: usize) -> usize {
         poll_fn(|context| self.poll_acquire(context, &class, want)).await
     }
@@ -134,7 +144,12 @@ impl Tap {
             self.asked = None;
         }
         if self.asked.is_none() {
-            state.uplink.ask(now(), asker, release, class, want);
+            let most = match self.in_steps {
+                true => state.uplink.step(),
+                false => u64::MAX,
+            };
+            let asks = want.min(most);
+            state.uplink.ask(now(), asker, release, class, asks);
             self.asked = Some(class);
             let waker = context.waker().clone();
             state.waiting.insert(asker, Waiting::Asking(waker));

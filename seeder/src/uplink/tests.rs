@@ -7,6 +7,13 @@ use swarm::uplink::schedule::{Entry, Schedule};
 use tokio::task::JoinSet;
 
 const BLOCK: usize = 16 * 1024 + 13;
+/// A film's length, and a place in it that nobody looks at first.
+const FILM: u64 = 1 << 30;
+const FAR: u64 = FILM / 2;
+
+fn address(n: u8) -> std::net::IpAddr {
+    [10, 0, 0, n].into()
+}
 
 fn config(total: Option<u64>) -> ServeConfig {
     let mut config = ServeConfig::new(Source::Out("out".into()));
@@ -108,24 +115,88 @@ async fn without_a_limit_nobody_asks() {
     tap.settle(1 << 30, 5);
     tap.spend(1 << 20);
     tap.pay(Class::Rest, 1 << 20).await;
-    assert_eq!((uplink.rate(), uplink.saturated("a")), (None, None));
+    assert_eq!(uplink.rate(), None);
+    assert!(uplink.admit(address(1), "a", FAR, FILM).unwrap().is_none());
     assert!(uplink.state().releases.is_empty());
     assert_eq!(metrics.uplink_waits.get(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_link_is_seen_as_such() {
-    let (uplink, _, _stop) = start(&config(Some(100_000)));
+async fn on_a_busy_link_a_few_are_taken_up_and_whoever_comes_back() {
+    let (uplink, metrics, _stop) = start(&config(Some(100_000)));
     let mut noop = Context::from_waker(Waker::noop());
     let mut taps: Vec<Tap> = (0..20).map(|_| uplink.tap("a")).collect();
-    assert_eq!(uplink.saturated("a"), None);
+    assert!(uplink.admit(address(1), "a", FAR, FILM).unwrap().is_none());
     for tap in &mut taps {
         let _ = tap.poll_acquire(&mut noop, || Class::Rest, BLOCK);
     }
-    let wait = uplink.saturated("b").expect("twenty blocks wait");
-    assert!((2..=60).contains(&wait), "{wait}");
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    assert_eq!(uplink.saturated("a"), None);
+    let place = uplink.admit(address(1), "b", FAR, FILM).unwrap();
+    assert!(place.is_some());
+    let busy = uplink.admit(address(2), "b", FAR, FILM).unwrap_err();
+    assert!((4..=11).contains(&busy.seconds) && !busy.early, "{busy:?}");
+    let again = uplink.admit(address(2), "b", FAR, FILM).unwrap_err();
+    assert!(again.seconds == busy.seconds && again.early, "{again:?}");
+    assert_eq!(metrics.http_busy.get(), 2);
+    // A player's first look is taken up, and where it goes on.
+    assert!(uplink.admit(address(3), "b", 0, FILM).unwrap().is_none());
+    assert!(uplink.admit(address(3), "b", FAR, FILM).unwrap().is_none());
+    // A place that is left is another's.
+    drop(place);
+    let place = uplink.admit(address(4), "b", FAR, FILM).unwrap();
+    assert!(place.is_some());
+    // Who comes back as it was told needs none, however busy the link still is.
+    tokio::time::sleep(Duration::from_secs(busy.seconds)).await;
+    for tap in &mut taps {
+        let granted = tap.poll_acquire(&mut noop, || Class::Rest, BLOCK);
+        assert_eq!(granted, Poll::Ready(BLOCK));
+        let _ = tap.poll_acquire(&mut noop, || Class::Rest, BLOCK);
+    }
+    assert!(uplink.admit(address(5), "b", FAR, FILM).is_err());
+    assert!(uplink.admit(address(2), "b", FAR, FILM).unwrap().is_none());
+    drop((place, taps));
+    assert!(uplink.admit(address(6), "b", FAR, FILM).unwrap().is_none());
+}
+
+/// The least and the most that one of them got.
+async fn spread(senders: JoinSet<u64>) -> (u64, u64) {
+    let sent = senders.join_all().await;
+    (*sent.iter().min().unwrap(), *sent.iter().max().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn below_first_prefixes_hundreds_go_on_within_half_a_minute() {
+    let (uplink, _, _stop) = start(&config(Some(2_500_000)));
+    let (mut prefixes, mut blocks, mut steps) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+    for _ in 0..100 {
+        prefixes.spawn(send(uplink.tap("a"), Class::FirstPrefix, 30));
+    }
+    for _ in 0..200 {
+        blocks.spawn(send(uplink.tap("a"), Class::Rest, 30));
+        steps.spawn(step(uplink.tap("a").in_steps(), 30));
+    }
+    let (least, most) = spread(prefixes).await;
+    assert!(least > 600_000 && most < least * 5 / 4, "{least} {most}");
+    // 400 share an eleventh of the link, and more where a turn would take longer than ten seconds.
+    let (least, most) = spread(steps).await;
+    assert!(least >= 15_000 && most < least * 2, "{least} {most}");
+    let (least, most) = spread(blocks).await;
+    assert!(
+        least >= BLOCK as u64 && most <= 3 * BLOCK as u64,
+        "{least} {most}"
+    );
+}
+
+/// Sends as HTTP does, any number of bytes at a time.
+async fn step(mut tap: Tap, seconds: u64) -> u64 {
+    let end = tokio::time::Instant::now() + Duration::from_secs(seconds);
+    let mut sent = 0;
+    let sending = async {
+        loop {
+            sent += tap.acquire(|| Class::Rest, 128 << 10).await as u64;
+        }
+    };
+    let _ = tokio::time::timeout_at(end, sending).await;
+    sent
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,10 +239,13 @@ async fn the_month_is_kept_and_ends_in_a_stop() {
     let mut tap = uplink.tap("a");
     tap.acquire(|| Class::Rest, 400_000).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(
-        (uplink.rate(), uplink.saturated("a")),
-        (Some(0), Some(3600))
-    );
+    assert_eq!(uplink.rate(), Some(0));
+    // Over HTTP everybody is sent away, first looks as well, and whoever was taken up before hears of it.
+    for offset in [0, FAR] {
+        let busy = uplink.admit(address(1), "a", offset, FILM).unwrap_err();
+        assert_eq!((busy.seconds, busy.early), (STOPPED, false));
+    }
+    uplink.stopped().await;
     let asked = tokio::time::timeout(
         Duration::from_secs(1000),
         tap.acquire(|| Class::FirstPrefix, BLOCK),
@@ -204,6 +278,15 @@ async fn the_schedule_goes_over_the_usual_limit() {
     }]);
     let (uplink, _, _stop) = start(&config);
     assert_eq!(uplink.rate(), Some(50_000));
+    // And its places: one. Whoever waits makes the link a busy one.
+    let mut noop = Context::from_waker(Waker::noop());
+    let mut waits: Vec<Tap> = (0..5).map(|_| uplink.tap("a")).collect();
+    for tap in &mut waits {
+        let _ = tap.poll_acquire(&mut noop, || Class::Rest, BLOCK);
+    }
+    let place = uplink.admit(address(1), "a", FAR, FILM).unwrap();
+    assert!(place.is_some() && uplink.admit(address(2), "a", FAR, FILM).is_err());
+    drop((place, waits));
     let sent = send(uplink.tap("a"), Class::Rest, 60).await;
     assert!(sent.abs_diff(3_000_000) < 90_000, "{sent}");
 }
@@ -224,4 +307,23 @@ fn a_players_first_look_is_the_beginning_and_the_end_of_a_file() {
     }
     // A short file is all of it.
     assert!(is_first_look(100_000, 200_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_of_releases_and_peers_alone_know_a_busy_link_by_what_is_shared() {
+    let mut config = config(None);
+    config.uplink.limits.per_release = Some(100_000);
+    config.uplink.limits.per_asker = Some(10_000);
+    let (uplink, _, _stop) = start(&config);
+    let mut noop = Context::from_waker(Waker::noop());
+    // Alone on a release, a peer's own limit is no reason to send anybody away.
+    let admit = |n, release| uplink.admit(address(n), release, FAR, FILM);
+    assert!(admit(1, "a").unwrap().is_none());
+    let mut taps: Vec<Tap> = (0..20).map(|_| uplink.tap("a")).collect();
+    for tap in &mut taps {
+        let _ = tap.poll_acquire(&mut noop, || Class::Rest, BLOCK);
+    }
+    let place = admit(1, "a").unwrap();
+    assert!(place.is_some() && admit(2, "a").is_err());
+    assert!(admit(2, "b").unwrap().is_none());
 }

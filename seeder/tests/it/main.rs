@@ -3,12 +3,15 @@
 
 #![allow(clippy::unwrap_used)] // A test that can't go on fails.
 
+mod audience;
 mod control;
 mod discovery;
 mod files;
+mod front;
 mod hostile;
 mod http;
 mod out;
 mod peers;
 mod reload;
+mod tls;
 mod tracker;

@@ -134,6 +134,8 @@ impl Out {
 /// A seeder that runs until this goes.
 pub struct Running {
     pub http: SocketAddr,
+    /// The same over TLS, where there is that.
+    pub https: Option<SocketAddr>,
     pub peers: SocketAddr,
     /// Where status and metrics are given.
     pub control: Vec<String>,
@@ -156,6 +158,7 @@ impl Running {
         let shutdown = CancellationToken::new();
         let mut running = Self {
             http: bound.http_addr(),
+            https: bound.https_addr(),
             peers: bound.peer_addrs()[0],
             control: bound.control(),
             metrics: bound.metrics(),

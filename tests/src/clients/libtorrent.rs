@@ -75,6 +75,15 @@ impl Libtorrent {
         self.fetch_with(source, save, &["--dht-router", router])
     }
 
+    /// Announces to a torrent's only tracker from an address of its own, then scrapes it; what it was told: `peers`,
+    /// `complete`, `incomplete`.
+    #[track_caller]
+    pub fn ask_tracker(&self, torrent: &Path, save: &Path) -> Value {
+        let (torrent, save) = (torrent.to_string_lossy(), save.to_string_lossy());
+        let address = loopback().to_string();
+        self.call(&["ask", &torrent, "--save", &save, "--address", &address])
+    }
+
     /// A node by which a DHT of our own is entered, and its address. It runs until it is stopped or dropped.
     #[track_caller]
     pub fn dht_node(&self) -> (Running, String) {

@@ -95,6 +95,25 @@ impl Transmission {
         self.fetch(&json!({ "filename": magnet }))
     }
 
+    /// Adds a `.torrent`'s bytes; how its only tracker has answered an announce and a scrape, once it has answered both.
+    #[track_caller]
+    pub fn ask_tracker(&self, torrent: &[u8]) -> Value {
+        let source = json!({ "metainfo": BASE64.encode(torrent) });
+        let added = self
+            .call("torrent-add", &source)
+            .unwrap_or_else(|e| panic!("torrent-add: {e}\n{}", self.daemon));
+        let id = added["torrent-added"]["id"].as_i64().expect("it was added");
+        let ask = json!({ "ids": [id], "fields": ["trackerStats"] });
+        until("transmission's tracker has answered", || {
+            let answer = self.call("torrent-get", &ask)?;
+            let tracker = &answer["torrents"][0]["trackerStats"][0];
+            match tracker["hasAnnounced"] == true && tracker["hasScraped"] == true {
+                true => Ok(tracker.clone()),
+                false => Err(format!("{tracker}\n{}", self.daemon)),
+            }
+        })
+    }
+
     /// Where it puts what it fetched.
     pub fn downloads(&self) -> PathBuf {
         self.folder.join("downloads")

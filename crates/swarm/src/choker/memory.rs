@@ -14,6 +14,7 @@ pub(super) struct Memory {
     given: HashMap<IpAddr, (u64, Instant)>,
     /// The addresses in the order in which they were first noted.
     order: VecDeque<(IpAddr, Instant)>,
+    n_forgotten: u64,
 }
 
 impl Memory {
@@ -24,6 +25,7 @@ impl Memory {
             most,
             given: HashMap::new(),
             order: VecDeque::new(),
+            n_forgotten: 0,
         }
     }
 
@@ -39,9 +41,15 @@ impl Memory {
             && let Some((oldest, _)) = self.order.pop_front()
         {
             self.given.remove(&oldest);
+            self.n_forgotten += 1;
         }
         self.given.insert(address, (bytes, now));
         self.order.push_back((address, now));
+    }
+
+    /// How many were forgotten early to make place for others.
+    pub(super) fn n_forgotten(&self) -> u64 {
+        self.n_forgotten
     }
 
     /// How many bytes an address was given, as far as is remembered.
@@ -85,6 +93,7 @@ mod tests {
         memory.note(start, address("10.0.0.2"), 8);
         assert_eq!(memory.given(start, address("10.0.0.1")), 0);
         assert_eq!(memory.given(start, address("10.0.0.2")), 8);
+        assert_eq!(memory.n_forgotten(), 1);
         assert_eq!((memory.given.len(), memory.order.len()), (2, 2));
         let later = start + Duration::from_secs(61);
         assert_eq!(memory.given(later, address("10.0.0.2")), 0);

@@ -180,6 +180,51 @@ fn metered_peers_are_let_in_before_they_ask_and_hold_no_slot() {
 }
 
 #[test]
+fn metered_peers_that_want_something_are_bounded_and_counted() {
+    let start = epoch();
+    let policy = Policy {
+        most_metered: 3,
+        ..Policy::DEFAULT
+    };
+    let mut choker = Choker::new(start, Kind::Seed, policy, 3);
+    let mut let_in = 0;
+    for key in 0..5 {
+        choker.handle_join(start, key, None);
+        choker.handle_metered(key, true);
+        choker.handle_interest(start, key, true);
+        while choker.poll_change(start).is_some() {
+            let_in += 1;
+        }
+    }
+    assert_eq!((let_in, choker.n_kept_out()), (3, 2));
+    // They wait on; nobody else is kept out by that.
+    let later = start + TICK;
+    assert_eq!(choker.poll_change(later), None);
+    assert_eq!(choker.n_kept_out(), 2);
+    choker.handle_leave(later, 1);
+    assert_eq!(
+        choker.poll_change(later).map(|change| change.choke),
+        Some(false)
+    );
+}
+
+#[test]
+fn who_wants_nothing_costs_nothing() {
+    let start = epoch();
+    let mut choker = Choker::new(start, Kind::Seed, Policy::DEFAULT, 3);
+    for key in 0..100 {
+        choker.handle_join(start, key, None);
+        choker.handle_metered(key, key < 50);
+    }
+    while choker.poll_change(start).is_some() {}
+    assert!(choker.live.is_empty());
+    choker.handle_interest(start, 7, true);
+    choker.handle_interest(start, 77, true);
+    while choker.poll_change(start).is_some() {}
+    assert_eq!(choker.live.iter().copied().collect::<Vec<_>>(), [7, 77]);
+}
+
+#[test]
 fn a_fetcher_serves_who_gives_and_somebody_by_chance() {
     let mut link = Link::new(Kind::Fetch, 2 * MB);
     link.choker.handle_limit(Some(8 * 20 * 1024));
@@ -189,7 +234,7 @@ fn a_fetcher_serves_who_gives_and_somebody_by_chance() {
         8,
         "nobody has given anything yet: by chance"
     );
-    let mut ever = std::collections::BTreeSet::new();
+    let mut ever = BTreeSet::new();
     for second in 1..=300 {
         for key in 0..6 {
             link.choker

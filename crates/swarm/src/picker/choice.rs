@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 /// How many peers are asked for the same block at the end.
 const COPIES: usize = 2;
+/// How many blocks one run of a web seed has at most.
+const MOST_RUN: usize = 64;
 /// A block that has been asked of a peer for so long may be asked of another at the end, whatever their rates.
 pub(super) const OVERDUE: Duration = Duration::from_secs(3);
 
@@ -44,11 +46,20 @@ impl Picker {
         chosen
     }
 
-    /// What to ask of a web seed now: blocks that follow one another without a gap, up to so many bytes. They
-    /// count as asked.
-    pub fn choose_run(&mut self, now: Instant, key: u64, most: u64) -> Vec<Block> {
+    /// What to ask of a web seed now: blocks that follow one another without a gap. They count as asked.
+    ///
+    /// A run is no longer than what it gives in a moment, so that one that is slow, or doesn't answer, holds little
+    /// that others could give; another follows once no more than that is still to come. Pieces that no peer shows
+    /// come first, and a run of them ends where one begins that a peer shows: that is left to the peer.
+    pub fn choose_run(&mut self, now: Instant, key: u64) -> Vec<Block> {
         let mut run: Vec<Block> = Vec::new();
-        let mut bytes = 0;
+        let Some(peer) = self.peers.get(&key) else {
+            return run;
+        };
+        let most = peer.room().min(MOST_RUN);
+        if most < peer.asked.len() {
+            return run;
+        }
         let mut piece = match self.begin(key).or_else(|| self.piece_with_free(key)) {
             Some(piece) => piece,
             None => {
@@ -60,11 +71,13 @@ impl Picker {
                 return run;
             }
         };
+        let is_shown = |picker: &Self, piece| picker.rarity.count(piece) > 0;
+        let begins_shown = is_shown(self, piece);
         loop {
             let Some(partial) = self.open.get_mut(&piece) else {
                 return run;
             };
-            while bytes < most
+            while run.len() < most
                 && let Some(block) = partial.next_free().filter(|block| {
                     run.last()
                         .is_none_or(|last| follows(&self.geometry, *last, *block))
@@ -74,7 +87,6 @@ impl Picker {
                 if let Some(peer) = self.peers.get_mut(&key) {
                     peer.ask(now, block);
                 }
-                bytes += u64::from(block.length());
                 run.push(block);
             }
             let ended = run.last().is_some_and(|last| {
@@ -82,7 +94,9 @@ impl Picker {
                     && last.begin() + last.length() == self.geometry.piece_len(last.piece())
             });
             piece += 1;
-            if bytes >= most || !ended || !self.begin_piece(piece, key) {
+            let goes_on = ended && run.len() < most && piece < self.geometry.n_pieces();
+            let is_left = |picker: &Self| !begins_shown && is_shown(picker, piece);
+            if !goes_on || is_left(self) || !self.begin_piece(piece, key) {
                 return run;
             }
         }

@@ -164,24 +164,78 @@ fn what_is_late_at_the_end_is_asked_of_another_and_cancelled() {
 }
 
 #[test]
-fn a_web_seed_is_asked_for_runs() {
-    let mut picker = picker(8);
+fn a_web_seed_is_asked_for_runs_as_long_as_it_is_fast() {
+    let mut picker = picker(400);
+    let (mut now, mut runs) = (epoch(), Vec::new());
+    let mut queue = std::collections::VecDeque::new();
     join_seed(&mut picker, 1);
-    let mut seen = 0;
-    for most in [1, 65_536, 200_000, u64::MAX, u64::MAX, u64::MAX] {
-        let run = picker.choose_run(epoch(), 1, most);
+    loop {
+        let run = picker.choose_run(now, 1);
         for pair in run.windows(2) {
             assert!(follows(&picker.geometry, pair[0], pair[1]));
         }
-        let bytes: u64 = run.iter().map(|block| u64::from(block.length())).sum();
-        assert!(bytes < most.saturating_add(u64::from(BLOCK_LENGTH)));
-        seen += bytes;
+        if !run.is_empty() {
+            runs.push(run.len());
+        }
+        queue.extend(run);
+        // What it isn't known to give in a moment isn't held by it.
+        assert!(queue.len() <= 128);
+        let Some(block) = queue.pop_front() else {
+            break;
+        };
+        now += Duration::from_millis(1);
+        if picker.handle_block(now, 1, block).is_last {
+            picker.handle_verified(block.piece(), true, &[]);
+        }
     }
-    while let Some(last) = picker.choose_run(epoch(), 1, u64::MAX).pop() {
-        seen += u64::from(last.length());
-        assert!(seen <= picker.geometry.total_length());
+    assert!(picker.is_complete());
+    assert!(
+        runs[0] <= 8 && *runs.iter().max().unwrap() == 64,
+        "{runs:?}"
+    );
+}
+
+#[test]
+fn a_web_seed_that_gives_nothing_holds_little() {
+    let mut picker = picker(100);
+    join_seed(&mut picker, 1);
+    let mut held = 0;
+    for _ in 0..100 {
+        held += picker.choose_run(epoch(), 1).len();
     }
-    assert!(picker.is_end_game());
+    assert!(held <= 8, "{held}");
+}
+
+#[test]
+fn what_a_peer_shows_is_left_to_it_by_a_web_seed() {
+    let mut picker = picker(100);
+    let now = epoch();
+    picker.handle_join(2);
+    picker.handle_choked(2, false);
+    // Something is here, or any piece might be the first.
+    join_seed(&mut picker, 1);
+    for block in picker.choose_run(now, 1) {
+        if picker.handle_block(now, 1, block).is_last {
+            picker.handle_verified(block.piece(), true, &[]);
+        }
+    }
+    let lacking = |picker: &Picker, piece: &PieceIndex| {
+        !picker.have().has(*piece) && !picker.open.contains_key(&piece.get())
+    };
+    let pieces = picker.geometry.pieces();
+    let shown: Vec<PieceIndex> = pieces
+        .filter(|piece| piece.get().is_multiple_of(3) && lacking(&picker, piece))
+        .collect();
+    for piece in &shown {
+        picker.handle_have(2, *piece);
+    }
+    for _ in 0..30 {
+        for block in picker.choose_run(now, 1) {
+            assert!(!shown.contains(&block.piece()), "{block:?}");
+            picker.handle_block(now, 1, block);
+        }
+    }
+    assert!(!picker.choose(now, 2).is_empty());
 }
 
 #[test]

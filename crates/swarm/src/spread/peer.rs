@@ -1,6 +1,7 @@
 //! One peer as spread mode sees it: what it shows, what it has been shown, and what of that is under way.
 
 use super::World;
+use metainfo::geometry::BLOCK_LENGTH;
 use metainfo::ids::PieceIndex;
 use std::time::{Duration, Instant};
 use wire::bitfield::Bitfield;
@@ -27,12 +28,16 @@ pub(super) struct Given {
     pub(super) is_sent: bool,
     /// The peer has not said yet that it wants anything.
     pub(super) is_bait: bool,
+    /// The peer has never taken anything yet.
+    pub(super) is_tried: bool,
+    /// The peer doesn't ask for it though nothing else goes: it may be shown another beside it.
+    pub(super) is_passed: bool,
 }
 
 impl Given {
     /// Whether it counts as under way.
     pub(super) fn counts(&self) -> bool {
-        !self.is_overdue && !self.is_sent && !self.is_bait
+        !self.is_overdue && !self.is_sent && !self.is_bait && !self.is_passed
     }
 }
 
@@ -102,11 +107,22 @@ impl Peer {
 
     /// Whether a piece may be given to it now.
     pub(super) fn may_take(&self) -> bool {
-        self.takes() && self.n_under_way() < self.window && self.given.len() < MOST_GIVEN
+        self.takes() && self.n_under_way() < self.window && !self.is_full()
+    }
+
+    /// Whether as much is under way to it as is kept count of.
+    pub(super) fn is_full(&self) -> bool {
+        self.given.len() >= MOST_GIVEN
+    }
+
+    /// Whether it has taken anything: a block, or a piece that is shorter.
+    pub(super) fn is_proven(&self) -> bool {
+        self.sent >= u64::from(BLOCK_LENGTH) || self.paid > 0
     }
 
     pub(super) fn n_under_way(&self) -> u32 {
-        self.given.iter().filter(|given| !given.is_sent).count() as u32
+        let counts = |given: &&Given| !given.is_sent && !given.is_passed;
+        self.given.iter().filter(counts).count() as u32
     }
 
     pub(super) fn give(&mut self, now: Instant, piece: PieceIndex) {
@@ -119,6 +135,8 @@ impl Peer {
             is_overdue: false,
             is_sent: false,
             is_bait: !self.is_eager,
+            is_tried: !self.is_proven(),
+            is_passed: false,
         });
     }
 

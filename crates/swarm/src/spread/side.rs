@@ -8,6 +8,7 @@ use crate::random::Random;
 use crate::rarity::Rarity;
 use metainfo::geometry::Geometry;
 use metainfo::ids::PieceIndex;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// With so many copies of every piece there are plenty.
@@ -30,15 +31,21 @@ const SILENT_PIECES: u32 = 16;
 const SILENT_TIME: Duration = Duration::from_secs(3);
 
 /// While pieces that nobody has are under way, others wait until no more than this are: the link is still busy.
-const LAST_PIECES: usize = 6;
+const LAST_PIECES: usize = 4;
 /// With fewer pieces there is nothing to spread. (And libtorrent 2.0 leaves whoever comes to have everything by the
 /// first `have`.)
 const FEW_PIECES: u32 = 4;
 /// How many new peers are shown something in so short a time. Those that want something answer and count from then on.
 const BAITS: u32 = 8;
-pub(super) const BAIT_PAUSE: Duration = Duration::from_millis(5);
+const BAIT_PAUSE: Duration = Duration::from_millis(5);
+/// How long one waits for the other while as many as there are places only say that they want something.
+pub(super) const SLOW_BAIT_PAUSE: Duration = Duration::from_millis(2);
 /// How long a peer may take to want what it is shown.
 const ANSWER: Duration = Duration::from_secs(1);
+/// How long what was shown to a peer that has never taken anything counts as taken.
+const TRIED: Duration = Duration::from_secs(2);
+/// After so long without a byte the uplink idles.
+const IDLE: Duration = Duration::from_millis(250);
 /// How long nobody is looked for after nobody was found, unless something happens.
 const REST: Duration = Duration::from_millis(100);
 /// With so many there is no choosing.
@@ -61,8 +68,8 @@ pub(super) struct Side {
     /// How many pieces have fewer than 1, 2 and 3 copies.
     below: [u32; PLENTY as usize],
     is_plain: bool,
-    /// Some may not have been shown everything yet.
-    pub(super) turned_plain: bool,
+    /// From which peer on some may not have been shown everything yet.
+    pub(super) turned_plain: Option<u64>,
     /// Somebody has shown a piece that it didn't bring along.
     pub(super) is_heard: bool,
     /// Pieces that were sent without a word of it.
@@ -71,14 +78,23 @@ pub(super) struct Side {
     began: Option<Instant>,
     pub(super) sent: u64,
     pub(super) passed_on: u64,
-    /// Pieces under way.
+    /// Pieces under way to those that have taken something before, and to those that never have.
     load: usize,
+    tried: usize,
+    /// The pieces of the latter, with how many have been shown each.
+    tried_pieces: BTreeMap<u32, u32>,
+    /// When a byte was last sent, to whichever world.
+    pub(super) moved: Instant,
+    /// Somebody waits for the uplink, here or elsewhere: it doesn't idle.
+    pub(super) is_uplink_busy: bool,
     /// There was room for more under way, and nobody to take it, since the last look.
     is_starved: bool,
     /// When nobody was found; nothing has happened since.
     resting: Option<Instant>,
     /// How many new peers have been shown something since then.
     baits: (u32, Instant),
+    /// When the last one was.
+    baited: Instant,
     /// When the last peer came.
     joined: Instant,
     pace: Pace,
@@ -98,16 +114,21 @@ impl Side {
             giver: Vec::new(),
             below: [n_pieces; PLENTY as usize],
             is_plain: n_pieces < FEW_PIECES,
-            turned_plain: false,
+            turned_plain: None,
             is_heard: false,
             silent: 0,
             began: None,
             sent: 0,
             passed_on: 0,
             load: 0,
+            tried: 0,
+            tried_pieces: BTreeMap::new(),
+            moved: now,
+            is_uplink_busy: false,
             is_starved: false,
             resting: None,
             baits: (0, now),
+            baited: now,
             joined: now,
             pace: first_pace(now),
             latency: None,
@@ -219,30 +240,55 @@ impl Side {
             self.is_plain = below(SCARCE) == 0 || is_mute || self.n_pieces < FEW_PIECES;
         } else if below(PLENTY) == 0 || is_mute {
             self.is_plain = true;
-            self.turned_plain = true;
+            self.turned_plain = Some(0);
         }
     }
 
     // What is under way.
 
     /// Whether one more may be under way. One or two peers have nobody to wait for: their windows are enough.
+    ///
+    /// Who has never taken anything is believed to want it up to half of the places: more can't be held by those who
+    /// only say so.
     pub(super) fn has_room(&self) -> bool {
-        self.load < self.pace.limit() || self.n_peers <= FEW_PEERS
+        let limit = self.pace.limit();
+        self.load + self.tried.min(limit / 2) < limit || self.n_peers <= FEW_PEERS
+    }
+
+    /// Whether one more may be under way to who has never taken anything.
+    pub(super) fn has_room_to_try(&self) -> bool {
+        self.load + self.tried < self.pace.limit() || self.n_peers <= FEW_PEERS
     }
 
     /// Whether a piece that others have, or are getting, may go now: once a copy is out, or where the link would
     /// idle.
     pub(super) fn may_repeat(&self) -> bool {
-        self.has_copy() || self.load < LAST_PIECES
+        self.has_copy() || self.load + self.tried.min(LAST_PIECES / 2) < LAST_PIECES
     }
 
-    /// Whether one more of the new peers may be shown something now; it is counted then.
+    /// Whether one more of the new peers may be shown something now; it is counted then. They come slower where others
+    /// only say that they want something.
     pub(super) fn may_bait(&mut self, now: Instant) -> bool {
-        if now.saturating_duration_since(self.baits.1) >= BAIT_PAUSE {
-            self.baits = (0, now);
+        let since = |at: Instant| now.saturating_duration_since(at);
+        let (n, at) = self.baits;
+        let may = if !self.has_room_to_try() {
+            since(self.baited) >= SLOW_BAIT_PAUSE
+        } else {
+            n < BAITS || since(at) >= BAIT_PAUSE
+        };
+        if may {
+            if since(at) >= BAIT_PAUSE {
+                self.baits = (0, now);
+            }
+            self.baits.0 += 1;
+            self.baited = now;
         }
-        self.baits.0 += 1;
-        self.baits.0 <= BAITS
+        may
+    }
+
+    /// One of them has answered: it is none of those that may want nothing.
+    pub(super) fn handle_answer(&mut self) {
+        self.baits.0 = self.baits.0.saturating_sub(1);
     }
 
     /// Nobody was found to give a piece to.
@@ -274,22 +320,94 @@ impl Side {
         })
     }
 
-    /// Whether somebody has a piece or is getting it.
+    /// Whether somebody has a piece or is getting it, who has never taken anything left aside.
     pub(super) fn is_taken(&self, piece: PieceIndex) -> bool {
-        self.rarity.count(piece.get()) > 0
+        let tried = self.tried_pieces.get(&piece.get()).copied();
+        self.rarity.count(piece.get()) > tried.unwrap_or(0)
+    }
+
+    /// How many have a piece or are getting it.
+    pub(super) fn n_given(&self, piece: PieceIndex) -> u32 {
+        self.rarity.count(piece.get())
+    }
+
+    /// Whether there is a piece that nobody has or is getting.
+    pub(super) fn has_fresh(&self) -> bool {
+        self.rarity
+            .buckets()
+            .next()
+            .is_some_and(|fresh| !fresh.is_empty())
+    }
+
+    /// A piece that nobody has or is getting but those who have never taken anything.
+    pub(super) fn tried_piece(
+        &self,
+        fits: impl Fn(u32) -> Option<PieceIndex>,
+    ) -> Option<PieceIndex> {
+        let pieces = self.tried_pieces.keys();
+        let mut fitting = pieces.filter_map(|piece| fits(*piece));
+        fitting.find(|piece| !self.is_taken(*piece))
     }
 
     /// A piece that was given is under way.
-    pub(super) fn start(&mut self) {
-        self.load += 1;
+    pub(super) fn start(&mut self, given: &Given) {
+        *self.places(given) += 1;
     }
 
-    /// A piece is shown to a peer. Says whether nobody else has it or is getting it.
-    pub(super) fn give(&mut self, now: Instant, piece: PieceIndex, key: u64) -> bool {
+    /// A piece that was under way no longer counts as that.
+    fn stop(&mut self, given: &Given) {
+        *self.places(given) -= 1;
+    }
+
+    fn places(&mut self, given: &Given) -> &mut usize {
+        if given.is_tried {
+            &mut self.tried
+        } else {
+            &mut self.load
+        }
+    }
+
+    /// A peer has taken so many bytes more.
+    pub(super) fn handle_sent(&mut self, peer: &mut Peer, more: u64) {
+        self.sent += more;
+        peer.sent += more;
+        self.look_whether_proven(peer);
+    }
+
+    /// What was given to a peer that has come to be known as one that takes something counts from now on.
+    pub(super) fn look_whether_proven(&mut self, peer: &mut Peer) {
+        if !peer.is_proven() {
+            return;
+        }
+        for given in peer.given.iter_mut().filter(|given| given.is_tried) {
+            if given.counts() {
+                self.stop(given);
+                self.load += 1;
+            }
+            given.is_tried = false;
+            self.untry(given.piece);
+        }
+    }
+
+    fn untry(&mut self, piece: PieceIndex) {
+        if let Some(count) = self.tried_pieces.get_mut(&piece.get()) {
+            *count -= 1;
+            if *count == 0 {
+                self.tried_pieces.remove(&piece.get());
+            }
+        }
+    }
+
+    /// A piece is shown to a peer that has never taken anything, or has. Says whether nobody else has it or is getting
+    /// it.
+    pub(super) fn give(&mut self, now: Instant, piece: PieceIndex, key: u64, tried: bool) -> bool {
         self.began.get_or_insert(now);
         let is_first = !self.is_taken(piece);
         if is_first {
             self.giver[piece.as_usize()] = key;
+        }
+        if tried {
+            *self.tried_pieces.entry(piece.get()).or_default() += 1;
         }
         self.rarity.increment(piece.get());
         is_first
@@ -298,8 +416,11 @@ impl Side {
     /// A piece is no longer under way: it has come, or won't.
     pub(super) fn settle(&mut self, given: &Given) {
         self.rarity.decrement(given.piece.get());
+        if given.is_tried {
+            self.untry(given.piece);
+        }
         if given.counts() {
-            self.load -= 1;
+            self.stop(given);
         }
     }
 
@@ -323,7 +444,7 @@ impl Side {
     }
 
     pub(super) fn wants_ticks(&self, now: Instant) -> bool {
-        self.load > 0 || now.saturating_duration_since(self.joined) < 2 * REST
+        self.load + self.tried > 0 || now.saturating_duration_since(self.joined) < 2 * REST
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
@@ -349,9 +470,8 @@ impl Side {
     /// it says that it wants something after all.
     pub(super) fn look_after(&mut self, now: Instant, peer: &mut Peer, geometry: &Geometry) {
         let latency = self.latency();
-        let before = self.load;
+        let before = self.load + self.tried;
         let since = |at: Instant| now.saturating_duration_since(at);
-        let mut lost = false;
         let unanswered = |given: &Given| !given.is_sent && since(given.at) > ANSWER;
         if !peer.interested && peer.given.iter().any(unanswered) {
             peer.is_eager = false;
@@ -361,6 +481,16 @@ impl Side {
             self.wake();
             return;
         }
+        let patience = if peer.is_proven() {
+            latency * 8 + LOST
+        } else {
+            TRIED
+        };
+        // One or two that take little at a time aren't taken for such that take nothing: nobody waits for them.
+        let is_alone = peer.is_proven() && self.n_peers <= FEW_PEERS;
+        let left_after = if is_alone { 4 * IDLE } else { IDLE };
+        let is_idle = since(self.moved) > IDLE && !self.is_uplink_busy;
+        let (mut lost, mut passed) = (false, false);
         for at in 0..peer.given.len() {
             let sent = peer.sent;
             let length = u64::from(geometry.piece_len(peer.given[at].piece));
@@ -370,29 +500,42 @@ impl Side {
                 given.sent_then = sent;
                 given.moved = now;
             }
-            lost |= since(given.moved) > latency * 8 + LOST;
+            lost |= since(given.moved) > patience;
+            let is_slow = since(given.at) > latency * 4 + Duration::from_secs(1);
             if !given.is_sent && can_pay && since(given.at) > latency * 2 + FIRST_LATENCY {
                 // All of it has gone, and the peer doesn't tell: not everybody does.
                 let (counted, took) = (given.counts(), since(given.at));
+                if counted {
+                    self.stop(given);
+                    self.pace.handle_done(1);
+                }
                 given.is_sent = true;
                 if counted {
-                    self.load -= 1;
-                    self.pace.handle_done(1);
                     peer.handle_delivered(took);
                 }
                 peer.paid += length;
                 self.silent = self.silent.saturating_add(1);
-            } else if given.counts() && since(given.at) > latency * 4 + Duration::from_secs(1) {
+            } else if given.counts() && is_slow {
+                self.stop(given);
                 given.is_overdue = true;
-                self.load -= 1;
                 peer.window = (peer.window / 2).max(1);
             }
+            let given = &mut peer.given[at];
+            let is_left = peer.interested && !peer.choked && since(given.moved) > left_after;
+            if is_idle && is_left && !given.is_passed {
+                // It may be getting that from elsewhere: an idle uplink has more to offer.
+                if given.counts() {
+                    self.stop(given);
+                }
+                given.is_passed = true;
+                passed = true;
+            }
         }
-        if lost || self.load < before {
+        if lost || passed || self.load + self.tried < before {
             self.wake();
         }
         if lost {
-            let is_lost = |given: &Given| since(given.moved) > latency * 8 + LOST;
+            let is_lost = |given: &Given| since(given.moved) > patience;
             for given in peer.given.extract_if(.., |given| is_lost(given)) {
                 self.settle(&given);
             }

@@ -463,3 +463,109 @@ fn who_comes_with_the_piece_that_it_is_shown_is_shown_another() {
         story.pass(10 * MS);
     }
 }
+
+/// Somebody who has got what it is shown under way from elsewhere, and never asks for it.
+#[test]
+fn who_asks_for_nothing_that_it_is_shown_is_shown_more_while_the_uplink_idles() {
+    let mut story = Story::new(32);
+    story.join(1);
+    let mut shown = story.poll().len();
+    assert_eq!(shown, 2);
+    for _ in 0..40 {
+        story.pass(50 * MS);
+        shown += story.poll().len();
+    }
+    assert!(shown >= 10, "{shown} pieces in two seconds");
+    // What it asks for at last is counted as ever.
+    let piece = *story.shown[&1].last().unwrap();
+    story.fetch(1, piece);
+    assert!(!story.poll().is_empty());
+    assert_eq!(story.spread.copies(NATIVE), 1.0 / 32.0);
+}
+
+#[test]
+fn an_uplink_that_others_wait_for_does_not_idle() {
+    let mut story = Story::new(32);
+    story.join(1);
+    story.spread.handle_uplink(true);
+    let mut shown = story.poll().len();
+    for _ in 0..20 {
+        story.pass(50 * MS);
+        shown += story.poll().len();
+    }
+    assert_eq!(shown, 2);
+}
+
+/// How long the first copy takes eight peers that pass on what they get, behind a link of a piece every 10 ms, while
+/// `liars` more say that they want something, take so many bytes and come again after half a second.
+fn first_copy_among(liars: u64, taken: u64) -> Duration {
+    let mut story = Story::new(600);
+    (1..=8).for_each(|key| {
+        story.join(key);
+    });
+    let mut queue = std::collections::VecDeque::new();
+    for step in 0..6000u64 {
+        if step.is_multiple_of(50) {
+            let first = 9 + step / 50 * liars;
+            for key in first..first + liars {
+                story.spread.handle_leave(story.now, key);
+                story.join(key + liars);
+            }
+        }
+        for (key, piece) in story.poll() {
+            if key > 8 && !story.sent.contains_key(&key) && taken > 0 {
+                story.send(key, taken);
+            } else if key <= 8 {
+                queue.push_back((key, piece));
+            }
+        }
+        story.pass(10 * MS);
+        if let Some((key, piece)) = queue.pop_front() {
+            story.fetch(key, piece);
+            story.spread.handle_have(story.now, key % 8 + 1, piece);
+        }
+        if let Some(copy) = story.spread.first_copy() {
+            return copy.after;
+        }
+    }
+    panic!("no copy in a minute");
+}
+
+#[test]
+fn who_only_says_that_it_wants_something_holds_nobody_up() {
+    let alone = first_copy_among(0, 0);
+    for (liars, taken) in [(8, 0), (40, 0), (8, 1), (40, 1)] {
+        let among = first_copy_among(liars, taken);
+        assert!(among < alone * 11 / 10, "{among:?} instead of {alone:?}");
+    }
+    // Sixteen blocks a second of the link's hundred, taken and never told of.
+    let among = first_copy_among(8, PIECE);
+    assert!(among < alone * 5 / 4, "{among:?} instead of {alone:?}");
+}
+
+#[test]
+fn the_last_pieces_do_not_wait_for_somebody_slow() {
+    let mut story = Story::new(40);
+    (1..=8).for_each(|key| {
+        story.join(key);
+    });
+    // Peer 1 never gets its pieces whole; a link of a piece every 50 ms serves the others.
+    let mut queue = std::collections::VecDeque::new();
+    for _ in 0..80 {
+        for (key, piece) in story.poll() {
+            if key == 1 {
+                story.send(1, PIECE / 2);
+            } else {
+                queue.push_back((key, piece));
+            }
+        }
+        story.pass(50 * MS);
+        if let Some((key, piece)) = queue.pop_front() {
+            story.fetch(key, piece);
+        }
+    }
+    let copy = story.spread.first_copy().expect("a copy is out");
+    // Forty pieces are two seconds.
+    assert!(copy.after < 2600 * MS, "{copy:?}");
+    assert!(copy.sent < 45 * PIECE, "{copy:?}");
+}

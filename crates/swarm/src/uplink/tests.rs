@@ -110,7 +110,7 @@ proptest! {
         uplink.set_limits(now, Limits::default());
         let left = std::iter::from_fn(|| uplink.poll_grant(now)).count();
         prop_assert_eq!(left, asking.len());
-        prop_assert_eq!((uplink.waiting(), uplink.waiting_bytes), (0, 0));
+        prop_assert_eq!((uplink.waiting(), uplink.releases.iter().map(|r| r.waiting.iter().sum::<usize>()).sum()), (0, 0));
         prop_assert!(uplink.asleep.is_empty());
     }
 }
@@ -173,6 +173,42 @@ fn first_prefixes_go_first_and_nobody_is_left_without_anything() {
 }
 
 #[test]
+fn turns_of_lower_classes_come_in_time_however_many_share_them() {
+    let of = |class, n| vec![Client { class, ..GREEDY }; n];
+    // A tenth of the link would be a turn in 34 seconds for each, and twice that for the rest.
+    let all = [
+        of(Class::Rest, 1000),
+        of(Class::NotYetSpread, 500),
+        of(Class::FirstPrefix, 100),
+    ]
+    .concat();
+    let mut link = Link::total(2_500_000, &all);
+    link.run(120);
+    let clients = link.clients.clone();
+    let got = link.by(60, |index| clients[index].1.class);
+    // First prefixes still have the greatest part.
+    let first = got[&Class::FirstPrefix] * 100 / got.values().sum::<u64>();
+    assert!((44..60).contains(&first), "{got:?}");
+    let mut last = vec![Duration::ZERO; clients.len()];
+    let mut longest = [Duration::ZERO; CLASSES];
+    for (at, index, _) in &link.grants {
+        let at = *at - link.start;
+        let longest = &mut longest[clients[*index].1.class as usize];
+        *longest = (*longest).max(at - last[*index]);
+        last[*index] = at;
+    }
+    // No longer than it takes to be overdue, and a round at the greater share: two and three ninths of the link.
+    let round =
+        |n: u64, ninths: u64| Duration::from_secs(n * LEAST_GRANT * 9 / (ninths * 2_500_000));
+    assert!(longest[1] < OVERDUE + round(500, 2), "{longest:?}");
+    assert!(longest[2] < OVERDUE + round(1000, 3), "{longest:?}");
+    // And whoever asks is told about as long.
+    let release = link.releases[0];
+    let wait = link.uplink.wait(release);
+    assert!(wait == Some(OVERDUE), "{wait:?}");
+}
+
+#[test]
 fn a_first_prefix_waits_for_no_more_than_the_turn_under_way() {
     let mut clients = vec![GREEDY; 1000];
     clients.push(Client {
@@ -185,7 +221,8 @@ fn a_first_prefix_waits_for_no_more_than_the_turn_under_way() {
     link.run(10);
     let first = link.grants.iter().find(|(_, index, _)| *index == 1000);
     let (at, _, _) = first.expect("a first prefix is served");
-    assert!(*at - link.start <= Duration::from_secs(5) + 2 * TURN);
+    let turn = Duration::from_millis(link.uplink.turn() * 1000 / 2_500_000 + 1);
+    assert!(*at - link.start <= Duration::from_secs(5) + turn);
 }
 
 #[test]

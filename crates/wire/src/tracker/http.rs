@@ -1,31 +1,25 @@
-//! Announces and scrapes over HTTP: the query as clients write it (BEP 3) and the bencoded answer,
-//! compact by default (BEP 23), IPv6 apart (BEP 7), with the asker's address (BEP 24), and scrape (BEP 48).
-//! A query string comes in as it stands behind the `?`, percent-encoded.
+//! Announces and scrapes over HTTP: the query as clients write it (BEP 3) and the bencoded answer: compact (BEP 23), IPv6
+//! apart (BEP 7), with the asker's address (BEP 24), when to try again (BEP 31), and scrape (BEP 48).
+//!
+//! A query string comes in as it stands behind the `?`, percent-encoded. Answers are appended to the caller's buffer, and
+//! nothing is allocated on the way of an announce. `compact=0` is answered like `compact=1`: every client reads that, and
+//! addresses as text would be three times as long.
 
 pub mod asking;
 
-use super::{Announce, AnnounceReply, Event, SwarmCounts, TrackerPeer};
-use metainfo::bencode::Node;
+use super::{Announce, Event, SwarmCounts};
 use metainfo::ids::{PeerId, SwarmHash};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 /// The longest query that is read.
 pub const MAX_QUERY: usize = 8 * 1024;
 /// The most swarms one scrape may ask for.
 pub const MAX_SCRAPE: usize = 64;
 
-/// The form in which the peers of a reply are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PeerForm {
-    /// Six or eighteen bytes each (BEP 23, BEP 7).
-    Compact,
-    /// A dictionary each, as in BEP 3, with or without its peer id.
-    Dictionaries {
-        /// Whether the id is wanted.
-        peer_id: bool,
-    },
-}
+/// The longest key that means anything, and the longest number, as bytes.
+const SHORT: usize = 24;
 
 /// A query that can't be answered. Its text goes to the asker as `failure reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,46 +38,71 @@ pub enum BadQuery {
     TooMany,
 }
 
+/// When an asker that is refused may ask again (BEP 31).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryIn {
+    /// After this long; told in whole minutes, rounded up.
+    After(Duration),
+    /// Not at all: what it asks for is gone for good.
+    Never,
+}
+
+/// What an announce is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply<'a> {
+    /// When to announce again.
+    pub interval: Duration,
+    /// Not earlier than this.
+    pub min_interval: Duration,
+    /// How many are in the swarm.
+    pub counts: SwarmCounts,
+    /// The asker's address, as it came here.
+    pub external_ip: Option<IpAddr>,
+    /// IPv4 peers, six bytes each.
+    pub peers: &'a [u8],
+    /// IPv6 peers, eighteen bytes each.
+    pub peers6: &'a [u8],
+}
+
 /// Reads the query of `/announce`. Unknown keys, `ip` among them, are passed over.
-pub fn parse_announce(query: &[u8]) -> Result<(Announce, PeerForm), BadQuery> {
+pub fn parse_announce(query: &[u8]) -> Result<Announce, BadQuery> {
     let (mut swarm, mut peer_id, mut port, mut left) = (None, None, None, None);
     let (mut uploaded, mut downloaded, mut num_want) = (0, 0, None);
     let mut event = Event::Regular;
-    let (mut compact, mut no_peer_id) = (true, false);
     for (key, value) in pairs(query)? {
-        match &key[..] {
+        let mut decoded = [0; SHORT];
+        match decode(key, &mut decoded).unwrap_or_default() {
             b"info_hash" => {
-                swarm =
-                    Some(SwarmHash::from_slice(&value).ok_or(BadQuery::Malformed("info_hash"))?);
+                let hash = exactly(value).ok_or(BadQuery::Malformed("info_hash"))?;
+                swarm = Some(SwarmHash(hash));
             }
             b"peer_id" => {
-                peer_id = Some(PeerId::from_slice(&value).ok_or(BadQuery::Malformed("peer_id"))?);
+                let id = exactly(value).ok_or(BadQuery::Malformed("peer_id"))?;
+                peer_id = Some(PeerId(id));
             }
             b"port" => {
-                let number = number(&value)
+                let number = number(value)
                     .and_then(|n| u16::try_from(n).ok())
                     .and_then(NonZeroU16::new);
                 port = Some(number.ok_or(BadQuery::Malformed("port"))?);
             }
-            b"uploaded" => uploaded = number(&value).unwrap_or(0),
-            b"downloaded" => downloaded = number(&value).unwrap_or(0),
+            b"uploaded" => uploaded = number(value).unwrap_or(0),
+            b"downloaded" => downloaded = number(value).unwrap_or(0),
             // Clients that have no metadata yet say 0, -1 or the largest number there is, or nothing.
-            b"left" => left = number(&value).filter(|left| *left <= i64::MAX as u64),
-            b"numwant" => num_want = number(&value).map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+            b"left" => left = number(value).filter(|left| *left <= i64::MAX as u64),
+            b"numwant" => num_want = number(value).map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
             b"event" => {
-                event = match &value[..] {
+                event = match decode(value, &mut [0; SHORT]).unwrap_or_default() {
                     b"started" => Event::Started,
                     b"completed" => Event::Completed,
                     b"stopped" => Event::Stopped,
                     _ => Event::Regular,
                 };
             }
-            b"compact" => compact = value != b"0",
-            b"no_peer_id" => no_peer_id = value == b"1",
             _ => {}
         }
     }
-    let announce = Announce {
+    Ok(Announce {
         swarm: swarm.ok_or(BadQuery::Missing("info_hash"))?,
         peer_id: peer_id.ok_or(BadQuery::Missing("peer_id"))?,
         port: port.ok_or(BadQuery::Missing("port"))?,
@@ -92,179 +111,192 @@ pub fn parse_announce(query: &[u8]) -> Result<(Announce, PeerForm), BadQuery> {
         left,
         event,
         num_want,
-    };
-    let form = if compact {
-        PeerForm::Compact
-    } else {
-        PeerForm::Dictionaries {
-            peer_id: !no_peer_id,
-        }
-    };
-    Ok((announce, form))
+    })
 }
 
-/// Reads the query of `/scrape`. Asking for every swarm at once is not answered.
+/// Reads the query of `/scrape`: the swarms asked for, each once, in ascending order. Asking for every swarm at once is
+/// not answered.
 pub fn parse_scrape(query: &[u8]) -> Result<Vec<SwarmHash>, BadQuery> {
     let mut swarms = Vec::new();
     for (key, value) in pairs(query)? {
-        if key == b"info_hash" {
+        if decode(key, &mut [0; SHORT]) == Some(b"info_hash") {
             if swarms.len() >= MAX_SCRAPE {
                 return Err(BadQuery::TooMany);
             }
-            swarms.push(SwarmHash::from_slice(&value).ok_or(BadQuery::Malformed("info_hash"))?);
+            let hash = exactly(value).ok_or(BadQuery::Malformed("info_hash"))?;
+            swarms.push(SwarmHash(hash));
         }
     }
     if swarms.is_empty() {
-        Err(BadQuery::Missing("info_hash"))
-    } else {
-        Ok(swarms)
+        return Err(BadQuery::Missing("info_hash"));
     }
+    swarms.sort_unstable();
+    swarms.dedup();
+    Ok(swarms)
 }
 
-/// The body of an answer to an announce.
-pub fn encode_reply(reply: &AnnounceReply, form: PeerForm) -> Vec<u8> {
-    let count = |n: u32| Node::from(i64::from(n));
-    let seconds =
-        |d: std::time::Duration| Node::from(i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
-    let mut entries = vec![
-        ("interval", seconds(reply.interval)),
-        ("min interval", seconds(reply.min_interval)),
-        ("complete", count(reply.complete)),
-        ("incomplete", count(reply.incomplete)),
-        ("downloaded", count(reply.downloaded)),
-    ];
-    if let Some(ip) = reply.external_ip {
-        entries.push(("external ip", Node::from(&ip_bytes(ip)[..])));
-    }
-    match form {
-        PeerForm::Compact => {
-            let packed = |v6: bool| -> Vec<u8> {
-                let of_family = reply.peers.iter().filter(|peer| peer.addr.is_ipv6() == v6);
-                of_family.flat_map(|peer| packed_addr(peer.addr)).collect()
-            };
-            // Old clients take a missing `peers` for a broken tracker, so it is there even when empty.
-            entries.push(("peers", Node::Bytes(packed(false))));
-            let v6 = packed(true);
-            if !v6.is_empty() {
-                entries.push(("peers6", Node::Bytes(v6)));
+impl Reply<'_> {
+    /// Appends the body of the answer.
+    pub fn write(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(b"d8:complete");
+        push_integer(into, self.counts.complete.into());
+        into.extend_from_slice(b"10:downloaded");
+        push_integer(into, self.counts.downloaded.into());
+        if let Some(ip) = self.external_ip {
+            into.extend_from_slice(b"11:external ip");
+            match ip {
+                IpAddr::V4(ip) => push_bytes(into, &ip.octets()),
+                IpAddr::V6(ip) => push_bytes(into, &ip.octets()),
             }
         }
-        PeerForm::Dictionaries { peer_id } => {
-            let node = |peer: &TrackerPeer| {
-                let mut entries = vec![
-                    ("ip", Node::from(peer.addr.ip().to_string().as_str())),
-                    ("port", Node::from(i64::from(peer.addr.port()))),
-                ];
-                if let Some(id) = peer.peer_id.filter(|_| peer_id) {
-                    entries.push(("peer id", Node::from(&id.0[..])));
-                }
-                Node::dict(entries)
-            };
-            entries.push(("peers", Node::List(reply.peers.iter().map(node).collect())));
+        into.extend_from_slice(b"10:incomplete");
+        push_integer(into, self.counts.incomplete.into());
+        into.extend_from_slice(b"8:interval");
+        push_integer(into, self.interval.as_secs());
+        into.extend_from_slice(b"12:min interval");
+        push_integer(into, self.min_interval.as_secs());
+        // Old clients take a missing `peers` for a broken tracker, so it is there even when empty.
+        into.extend_from_slice(b"5:peers");
+        push_bytes(into, self.peers);
+        if !self.peers6.is_empty() {
+            into.extend_from_slice(b"6:peers6");
+            push_bytes(into, self.peers6);
+        }
+        into.push(b'e');
+    }
+}
+
+/// Appends the body of an answer to a scrape: of swarms in ascending order, each once, as [`parse_scrape`] gives them.
+pub fn write_scrape(
+    swarms: impl IntoIterator<Item = (SwarmHash, SwarmCounts)>,
+    into: &mut Vec<u8>,
+) {
+    into.extend_from_slice(b"d5:filesd");
+    for (swarm, counts) in swarms {
+        push_bytes(into, swarm.as_bytes());
+        into.extend_from_slice(b"d8:complete");
+        push_integer(into, counts.complete.into());
+        into.extend_from_slice(b"10:downloaded");
+        push_integer(into, counts.downloaded.into());
+        into.extend_from_slice(b"10:incomplete");
+        push_integer(into, counts.incomplete.into());
+        into.push(b'e');
+    }
+    into.extend_from_slice(b"ee");
+}
+
+/// Appends the body of an answer that says no.
+pub fn write_failure(reason: &str, retry: Option<RetryIn>, into: &mut Vec<u8>) {
+    into.extend_from_slice(b"d14:failure reason");
+    push_bytes(into, reason.as_bytes());
+    if let Some(retry) = retry {
+        into.extend_from_slice(b"8:retry in");
+        match retry {
+            RetryIn::After(time) => push_integer(into, time.as_secs().div_ceil(60).max(1)),
+            RetryIn::Never => push_bytes(into, b"never"),
         }
     }
-    Node::dict(entries).to_bytes()
+    into.push(b'e');
 }
 
-/// The body of an answer to a scrape.
-pub fn encode_scrape(swarms: &[(SwarmHash, SwarmCounts)]) -> Vec<u8> {
-    let files = swarms.iter().map(|(swarm, counts)| {
-        let count = |n: u32| Node::from(i64::from(n));
-        let counts = Node::dict([
-            ("complete", count(counts.complete)),
-            ("incomplete", count(counts.incomplete)),
-            ("downloaded", count(counts.downloaded)),
-        ]);
-        (swarm.0.to_vec(), counts)
-    });
-    Node::dict([("files", Node::dict(files))]).to_bytes()
+fn push_integer(into: &mut Vec<u8>, number: u64) {
+    into.push(b'i');
+    push_digits(into, number);
+    into.push(b'e');
 }
 
-/// The body of an answer that says no.
-pub fn encode_failure(reason: &str) -> Vec<u8> {
-    Node::dict([("failure reason", Node::from(reason))]).to_bytes()
+fn push_bytes(into: &mut Vec<u8>, bytes: &[u8]) {
+    push_digits(into, bytes.len() as u64);
+    into.push(b':');
+    into.extend_from_slice(bytes);
 }
 
-fn packed_addr(addr: SocketAddr) -> Vec<u8> {
-    let mut bytes = ip_bytes(addr.ip());
-    bytes.extend_from_slice(&addr.port().to_be_bytes());
-    bytes
-}
-
-fn ip_bytes(ip: IpAddr) -> Vec<u8> {
-    match ip {
-        IpAddr::V4(ip) => ip.octets().to_vec(),
-        IpAddr::V6(ip) => ip.octets().to_vec(),
+/// Appends a number in decimal.
+pub fn push_digits(into: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
     }
+    into.extend_from_slice(&digits[first..]);
 }
 
-/// A decoded key and its value.
-type Pair = (Vec<u8>, Vec<u8>);
-
-/// The keys and values of a query, percent-decoded to bytes: an info-hash is no text.
-fn pairs(query: &[u8]) -> Result<impl Iterator<Item = Pair> + '_, BadQuery> {
+/// The keys and values of a query, still percent-encoded.
+fn pairs(query: &[u8]) -> Result<impl Iterator<Item = (&[u8], &[u8])>, BadQuery> {
     if query.len() > MAX_QUERY {
         return Err(BadQuery::TooLong);
     }
     Ok(query.split(|byte| *byte == b'&').map(|pair| {
-        let split = pair
-            .iter()
-            .position(|byte| *byte == b'=')
-            .unwrap_or(pair.len());
-        (
-            percent_decode(&pair[..split]),
-            percent_decode(pair.get(split + 1..).unwrap_or_default()),
-        )
+        let split = pair.iter().position(|byte| *byte == b'=');
+        let split = split.unwrap_or(pair.len());
+        let value = pair.get(split + 1..).unwrap_or_default();
+        (&pair[..split], value)
     }))
 }
 
-/// `%xx` to bytes. A `+` stays what it is: clients that escape a space write `%20`, and some leave a plus bare.
-fn percent_decode(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
+/// `%xx` to bytes, into a buffer; `None` where that is too small. A `+` stays what it is: clients that escape a space
+/// write `%20`, and some leave a plus bare.
+fn decode<'a>(text: &[u8], into: &'a mut [u8]) -> Option<&'a [u8]> {
+    let (mut rest, mut length) = (text, 0);
     while let Some((&byte, after)) = rest.split_first() {
+        let place = into.get_mut(length)?;
+        length += 1;
         let escaped = match after {
             [high, low, ..] if byte == b'%' => hex(*high).zip(hex(*low)),
             _ => None,
         };
-        match escaped {
-            Some((high, low)) => {
-                out.push(high << 4 | low);
-                rest = &after[2..];
-            }
-            None => {
-                out.push(byte);
-                rest = after;
-            }
-        }
+        (*place, rest) = match escaped {
+            Some((high, low)) => (high << 4 | low, &after[2..]),
+            None => (byte, after),
+        };
     }
-    out
+    Some(&into[..length])
+}
+
+/// A value of twenty bytes.
+fn exactly(value: &[u8]) -> Option<[u8; 20]> {
+    let mut bytes = [0; 20];
+    let length = decode(value, &mut bytes)?.len();
+    (length == bytes.len()).then_some(bytes)
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|value| value as u8)
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
 }
 
-fn number(text: &[u8]) -> Option<u64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
+fn number(value: &[u8]) -> Option<u64> {
+    let mut digits = [0; SHORT];
+    std::str::from_utf8(decode(value, &mut digits)?)
+        .ok()?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::time::Duration;
 
     const GOOD: &str = "info_hash=%124Vx%9A%BC%DE%F1%23Eg%89%AB%CD%EF%124Vx%9A\
                         &peer_id=-TR3000-abcdefghijkl&port=51413&uploaded=1&downloaded=2&left=3";
 
-    fn check(query: &str) -> Result<(Announce, PeerForm), BadQuery> {
+    fn check(query: &str) -> Result<Announce, BadQuery> {
         parse_announce(query.as_bytes())
     }
 
     #[test]
     fn what_clients_write_is_understood() {
-        let (announce, form) = check(&format!(
+        let announce = check(&format!(
             "{GOOD}&event=started&numwant=80&compact=1&ip=9.9.9.9&key=x&supportcrypto=1"
         ))
         .unwrap();
@@ -278,28 +310,26 @@ mod tests {
             (51413, 1, 2)
         );
         assert_eq!((announce.left, announce.num_want), (Some(3), Some(80)));
-        assert_eq!((announce.event, form), (Event::Started, PeerForm::Compact));
+        assert_eq!(announce.event, Event::Started);
+        let escaped = GOOD
+            .replace("info_hash", "info%5fhash")
+            .replace("51413", "%351413");
+        assert_eq!(check(&escaped), check(GOOD));
 
-        let form = |query: &str| check(&format!("{GOOD}{query}")).unwrap().1;
-        assert_eq!(form(""), PeerForm::Compact);
-        assert_eq!(form("&compact=0"), PeerForm::Dictionaries { peer_id: true });
-        assert_eq!(
-            form("&compact=0&no_peer_id=1"),
-            PeerForm::Dictionaries { peer_id: false }
-        );
-        let left = |query: &str| check(&format!("{GOOD}{query}")).unwrap().0.left;
+        let left = |query: &str| check(&format!("{GOOD}{query}")).unwrap().left;
         assert_eq!(left("&left=18446744073709551615"), None);
         assert_eq!(left("&left=-1"), None);
+        assert_eq!(left(&format!("&left={}", "0".repeat(100))), None);
         assert_eq!(left("&left=0"), Some(0));
     }
 
     #[test]
     fn what_cannot_be_answered_is_named() {
         assert_eq!(check(""), Err(BadQuery::Missing("info_hash")));
-        assert_eq!(
-            check("info_hash=abc"),
-            Err(BadQuery::Malformed("info_hash"))
-        );
+        for hash in ["abc", &"a".repeat(19), &"a".repeat(21), &"%61".repeat(21)] {
+            let query = format!("info_hash={hash}");
+            assert_eq!(check(&query), Err(BadQuery::Malformed("info_hash")));
+        }
         assert_eq!(
             check(&GOOD.replace("&port=51413", "")),
             Err(BadQuery::Missing("port"))
@@ -316,59 +346,70 @@ mod tests {
             Err(BadQuery::TooLong)
         );
         assert_eq!(parse_scrape(b""), Err(BadQuery::Missing("info_hash")));
-        let many = vec!["info_hash=aaaaaaaaaaaaaaaaaaaa"; MAX_SCRAPE + 1].join("&");
-        assert_eq!(parse_scrape(many.as_bytes()), Err(BadQuery::TooMany));
-        assert_eq!(
-            parse_scrape(&many.as_bytes()[31..]).map(|swarms| swarms.len()),
-            Ok(MAX_SCRAPE)
-        );
-    }
-
-    fn reply() -> AnnounceReply {
-        let peer = |addr: &str| TrackerPeer {
-            addr: addr.parse().unwrap(),
-            peer_id: Some(PeerId(*b"-GS0100-abcdefghijkl")),
-        };
-        AnnounceReply {
-            interval: Duration::from_secs(600),
-            min_interval: Duration::from_secs(60),
-            complete: 1,
-            incomplete: 2,
-            downloaded: 3,
-            peers: vec![peer("1.2.3.4:258"), peer("[102::3]:772")],
-            external_ip: Some(IpAddr::from([5, 6, 7, 8])),
-        }
     }
 
     #[test]
-    fn replies_stand_as_the_beps_word_them() {
+    fn a_scrape_names_each_swarm_once_and_not_too_many() {
+        let swarm = |n: usize| SwarmHash([b'a' + (n % 26) as u8; 20]);
+        let pair = |n: usize| format!("info_hash={}", String::from_utf8_lossy(&swarm(n).0));
+        let query = [pair(2), pair(0), "x=y".into(), pair(2)].join("&");
+        assert_eq!(parse_scrape(query.as_bytes()), Ok(vec![swarm(0), swarm(2)]));
+        let many: Vec<_> = (0..=MAX_SCRAPE).map(pair).collect();
+        assert_eq!(
+            parse_scrape(many.join("&").as_bytes()),
+            Err(BadQuery::TooMany)
+        );
+        let most = many[1..].join("&");
+        assert_eq!(parse_scrape(most.as_bytes()).map(|all| all.len()), Ok(26));
+    }
+
+    #[test]
+    fn answers_stand_as_the_beps_word_them() {
+        let reply = Reply {
+            interval: Duration::from_secs(600),
+            min_interval: Duration::from_secs(60),
+            counts: SwarmCounts {
+                complete: 1,
+                incomplete: 2,
+                downloaded: 3,
+            },
+            external_ip: Some(IpAddr::from([5, 6, 7, 8])),
+            peers: &[1, 2, 3, 4, 1, 2],
+            peers6: &[7; 18],
+        };
+        let mut body = Vec::new();
+        reply.write(&mut body);
         let mut expected = b"d8:completei1e10:downloadedi3e11:external ip4:\x05\x06\x07\x08\
             10:incompletei2e8:intervali600e12:min intervali60e5:peers6:\x01\x02\x03\x04\x01\x02\
-            6:peers618:\x01\x02"
+            6:peers618:"
             .to_vec();
-        expected.extend_from_slice(&[0; 13]);
-        expected.extend_from_slice(b"\x03\x03\x04e");
-        assert_eq!(encode_reply(&reply(), PeerForm::Compact), expected);
+        expected.extend_from_slice(&[7; 18]);
+        expected.push(b'e');
+        assert_eq!(body, expected);
 
-        let text = String::from_utf8_lossy(&encode_reply(
-            &reply(),
-            PeerForm::Dictionaries { peer_id: true },
-        ))
-        .into_owned();
-        assert!(
-            text.contains(
-                "5:peersld2:ip7:1.2.3.47:peer id20:-GS0100-abcdefghijkl4:porti258eed2:ip6:102::3"
-            ),
-            "{text}"
+        let failure = |retry| {
+            let mut body = Vec::new();
+            write_failure("no", retry, &mut body);
+            String::from_utf8(body).unwrap()
+        };
+        let after = |seconds| failure(Some(RetryIn::After(Duration::from_secs(seconds))));
+        assert_eq!(failure(None), "d14:failure reason2:noe");
+        assert_eq!(
+            failure(Some(RetryIn::Never)),
+            "d14:failure reason2:no8:retry in5:nevere"
         );
-        assert_eq!(encode_failure("no"), b"d14:failure reason2:noe");
+        assert_eq!(after(0), "d14:failure reason2:no8:retry ini1ee");
+        assert_eq!(after(61), "d14:failure reason2:no8:retry ini2ee");
+
         let counts = SwarmCounts {
             complete: 5,
             incomplete: 0,
             downloaded: 7,
         };
+        let mut body = Vec::new();
+        write_scrape([(SwarmHash(*b"aaaaaaaaaaaaaaaaaaaa"), counts)], &mut body);
         assert_eq!(
-            encode_scrape(&[(SwarmHash(*b"aaaaaaaaaaaaaaaaaaaa"), counts)]),
+            body,
             b"d5:filesd20:aaaaaaaaaaaaaaaaaaaad8:completei5e10:downloadedi7e10:incompletei0eeee"
         );
     }
@@ -383,7 +424,14 @@ mod tests {
         #[test]
         fn any_bytes_survive_percent_encoding(bytes: [u8; 20]) {
             let escaped: String = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();
-            prop_assert_eq!(percent_decode(escaped.as_bytes()), bytes);
+            prop_assert_eq!(exactly(escaped.as_bytes()), Some(bytes));
+        }
+
+        #[test]
+        fn numbers_are_written_as_everywhere(number: u64) {
+            let mut digits = Vec::new();
+            push_digits(&mut digits, number);
+            prop_assert_eq!(digits, number.to_string().into_bytes());
         }
     }
 }

@@ -1,6 +1,9 @@
-//! The asking side of a UDP tracker (BEP 15): a connection id first, so that addresses can't be forged, then the
-//! announce. Datagrams only; sending them again is the shell's. With BEP 41's URL data, where the tracker's URL has
-//! a path.
+//! A UDP tracker (BEP 15): a connection id first, so that addresses can't be forged, then the announce. Here the asking
+//! side, with BEP 41's URL data where the tracker's URL has a path; the answering side is in [`answering`] and
+//! [`connection_id`]. Datagrams only: sending them, and sending them again, is the shell's.
+
+pub mod answering;
+pub mod connection_id;
 
 use super::http::asking::{BadReply, MAX_PEERS, compact4, compact6};
 use super::{Announce, AnnounceReply, Event};
@@ -9,6 +12,7 @@ use std::time::Duration;
 const PROTOCOL: u64 = 0x417_2710_1980;
 const CONNECT: u32 = 0;
 const ANNOUNCE: u32 = 1;
+const SCRAPE: u32 = 2;
 const ERROR: u32 = 3;
 /// The longest datagram that is worth reading.
 pub const MAX_DATAGRAM: usize = 20 + MAX_PEERS * 18;

@@ -34,6 +34,7 @@ impl Http {
             .max_redirects_will_error(false)
             .http_status_as_error(false)
             .user_agent(concat!("Groundswell/", env!("CARGO_PKG_VERSION")))
+            .tls_config(crate::tls::asking())
             .build();
         Self {
             agent: config.into(),

@@ -1,6 +1,6 @@
 //! A tracker over UDP (BEP 15).
 
-use super::AskError;
+use super::{AskError, RESOLVE};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::UdpSocket;
@@ -9,8 +9,6 @@ use wire::tracker::http::asking::BadReply;
 use wire::tracker::udp;
 use wire::tracker::{Announce, AnnounceReply};
 
-/// How long a host's name may take to resolve.
-const RESOLVE: Duration = Duration::from_secs(10);
 /// How long each sending of a request waits for its answer. BEP 15 has 15 seconds and doubles them; people wait here.
 const WAITS: [Duration; 3] = [
     Duration::from_secs(4),
@@ -23,6 +21,28 @@ pub(super) async fn ask(
     announce: &Announce,
     key: u32,
 ) -> Result<AnnounceReply, AskError> {
+    let (socket, connection, rest) = connect(url).await?;
+    let ipv6 = socket.peer_addr()?.is_ipv6();
+    let transaction = rand::random();
+    let request = udp::announce(connection, transaction, announce, key, rest);
+    let reply = exchange(&socket, &request, |datagram| {
+        udp::parse_announce(datagram, transaction, ipv6)
+    });
+    Ok(reply.await??)
+}
+
+/// Sends announces whose answers nobody waits for.
+pub(super) async fn farewell(url: &str, announces: &[Announce], key: u32) -> Result<(), AskError> {
+    let (socket, connection, rest) = connect(url).await?;
+    for announce in announces {
+        let request = udp::announce(connection, rand::random(), announce, key, rest);
+        socket.send(&request).await?;
+    }
+    Ok(())
+}
+
+/// A socket that hears nobody but this tracker, its connection id, and what follows its place in the URL.
+async fn connect(url: &str) -> Result<(UdpSocket, u64, &str), AskError> {
     let (host, rest) = split(url).ok_or(AskError::Url("malformed"))?;
     let resolved = timeout(RESOLVE, tokio::net::lookup_host(host)).await;
     let address = resolved.map_err(|_| AskError::Timeout)??.next();
@@ -40,12 +60,7 @@ pub(super) async fn ask(
         udp::parse_connect(datagram, transaction)
     });
     let connection = connection.await??;
-    let transaction = rand::random();
-    let request = udp::announce(connection, transaction, announce, key, rest);
-    let reply = exchange(&socket, &request, |datagram| {
-        udp::parse_announce(datagram, transaction, address.is_ipv6())
-    });
-    Ok(reply.await??)
+    Ok((socket, connection, rest))
 }
 
 /// Sends a request until its answer comes.

@@ -1,7 +1,7 @@
 //! The asking side of an HTTP tracker: the query of an announce, and what its answer says. Answers are a stranger's:
 //! they are bounded, and addresses that lead nowhere are left out.
 
-use super::{Announce, AnnounceReply, Event, TrackerPeer};
+use crate::tracker::{Announce, AnnounceReply, Event, TrackerPeer};
 use metainfo::bencode::{self, BencodeError, Limits, Value};
 use metainfo::ids::PeerId;
 use std::fmt::Write;
@@ -155,15 +155,18 @@ pub(crate) fn compact6(packed: &[u8]) -> Vec<TrackerPeer> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{PeerForm, encode_failure, encode_reply, parse_announce};
+    use super::super::{Reply, parse_announce, write_failure};
     use super::*;
+    use crate::tracker::SwarmCounts;
     use metainfo::ids::SwarmHash;
     use proptest::prelude::*;
     use std::num::NonZeroU16;
 
     #[test]
     fn an_answer_that_says_no_is_one_line() {
-        let body = encode_failure(&format!("no\nsuch\x1b[31m {}", "x".repeat(500)));
+        let mut body = Vec::new();
+        let reason = format!("no\nsuch\x1b[31m {}", "x".repeat(500));
+        write_failure(&reason, None, &mut body);
         let Err(BadReply::Failure(text)) = parse_reply(&body) else {
             panic!("a failure");
         };
@@ -199,12 +202,12 @@ mod tests {
             };
             let query = announce_query(&announce, key);
             announce.left = announce.left.or(Some(i64::MAX as u64));
-            prop_assert_eq!(parse_announce(query.as_bytes()), Ok((announce, PeerForm::Compact)));
+            prop_assert_eq!(parse_announce(query.as_bytes()), Ok(announce));
         }
 
         #[test]
         fn we_understand_what_our_tracker_answers(
-            peers in proptest::collection::vec(address(), 0..20), compact: bool, counts: (u32, u32, u32),
+            peers in proptest::collection::vec(address(), 0..20), counts: (u32, u32, u32),
             interval in 1u64..100_000, external_ip: Option<IpAddr>,
         ) {
             let mut peers: Vec<_> = peers.into_iter().map(|addr| TrackerPeer { addr, peer_id: None }).collect();
@@ -213,8 +216,21 @@ mod tests {
                 interval: Duration::from_secs(interval), min_interval: Duration::from_secs(interval / 2 + 1),
                 complete: counts.0, incomplete: counts.1, downloaded: counts.2, peers, external_ip,
             };
-            let form = if compact { PeerForm::Compact } else { PeerForm::Dictionaries { peer_id: true } };
-            prop_assert_eq!(parse_reply(&encode_reply(&reply, form)), Ok(reply));
+            let (mut packed, mut packed6) = (Vec::new(), Vec::new());
+            for peer in &reply.peers {
+                let into = match peer.addr.ip() {
+                    IpAddr::V4(ip) => { packed.extend(ip.octets()); &mut packed }
+                    IpAddr::V6(ip) => { packed6.extend(ip.octets()); &mut packed6 }
+                };
+                into.extend(peer.addr.port().to_be_bytes());
+            }
+            let mut body = Vec::new();
+            Reply {
+                interval: reply.interval, min_interval: reply.min_interval,
+                counts: SwarmCounts { complete: counts.0, incomplete: counts.1, downloaded: counts.2 },
+                external_ip, peers: &packed, peers6: &packed6,
+            }.write(&mut body);
+            prop_assert_eq!(parse_reply(&body), Ok(reply));
         }
 
         #[test]
