@@ -459,6 +459,39 @@ mod tests {
     }
 
     #[test]
+    fn tls_and_proxies_are_read_from_the_file_and_flags_go_over_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("seeder.toml");
+        let text = "https = \"[::]:443\"\ntls_cert = \"a.pem\"\ntls_key = \"b.pem\"\n\
+            acme_domains = [\"a.example.org\"]\nacme_authority = \"ca.pem\"\n\
+            trusted_proxies = [\"10.0.0.0/8\", \"::1\"]\n";
+        std::fs::write(&path, text).unwrap();
+        let given = ServeFlags {
+            tls_key: Some("c.pem".into()),
+            acme_domain: vec!["b.example.org".into()],
+            ..flags(Some(path.clone()))
+        };
+        let config = given.apply(ServeConfig::new(Source::Out("out".into())));
+        let config = config.unwrap();
+        assert_eq!(config.https, Some("[::]:443".parse().unwrap()));
+        let tls = config.tls;
+        assert_eq!(
+            (tls.certificate, tls.key),
+            (Some("a.pem".into()), Some("c.pem".into()))
+        );
+        assert_eq!(tls.acme.domains, ["b.example.org"]);
+        assert_eq!(tls.acme.authority, Some("ca.pem".into()));
+        let proxies = &config.trusted_proxies;
+        assert!(proxies[0].contains("10.1.2.3".parse().unwrap()));
+        assert!(proxies[1].contains("::1".parse().unwrap()));
+
+        std::fs::write(&path, "trusted_proxies = [\"10.0.0.0/40\"]\n").unwrap();
+        let base = ServeConfig::new(Source::Out("out".into()));
+        let error = flags(Some(path)).apply(base).unwrap_err().to_string();
+        assert!(error.contains("a network like"), "{error}");
+    }
+
+    #[test]
     fn flags_go_over_the_file_and_the_file_over_defaults() {
         let base = ServeConfig::new(Source::Out("out".into()));
         let folder = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@
 //! RFC 7983 tells them apart by their first byte) is passed over and counted, until somebody speaks WebRTC here.
 //!
 //! An answer goes to an address that may be forged and is up to 2.2 times as long as its request (1.4 times with the headers
-//! of IP and UDP), so how many an address gets in a second is bounded, and how many go out in all ([`ration`]).
+//! of IP and UDP), so how many an address gets in a second is bounded, and how many go out in all (`ration`).
 
 mod ration;
 

@@ -1,5 +1,5 @@
-//! Load for trackers: announces over UDP ([`udp`]), HTTP ([`http`]) and WebSocket ([`websocket`]), from many addresses
-//! of 127.0.0.0/8, as fast as answers come; and websockets that are held open ([`rush`]).
+//! Load for trackers: announces over UDP (`udp`), HTTP (`http`) and WebSocket (`websocket`), from many addresses
+//! of 127.0.0.0/8, as fast as answers come; and websockets that are held open (`rush`).
 //!
 //! Not here: anything of a tracker. What comes back is read as far as it must be to be counted.
 

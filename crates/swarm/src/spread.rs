@@ -71,6 +71,8 @@ pub struct FirstCopy {
     pub sent: u64,
 }
 
+/// So many peers are enough to wait for, for one of the last pieces.
+const MANY: u32 = 2;
 /// How often the counters of bytes sent are to be handed in while pieces are under way.
 const TICK: Duration = Duration::from_millis(50);
 /// How often otherwise, while something was shown and hasn't come four times as often.
@@ -488,8 +490,8 @@ impl Spread {
         }
     }
 
-    /// The pieces that nobody shows yet, once all others are out: what fewest were given comes first, and of that what
-    /// was given first.
+    /// The pieces that nobody shows yet, once all others are out: what was given first comes first, unless many were
+    /// given it since.
     fn late(&self, world: World) -> Vec<PieceIndex> {
         let side = self.side(world);
         if side.has_fresh() || side.has_copy() {
@@ -502,7 +504,11 @@ impl Spread {
         let mut late: Vec<&Given> = given
             .filter(|given| side.n_copies(given.piece) == 0)
             .collect();
-        late.sort_by_key(|given| (side.n_given(given.piece), given.at, given.piece.get()));
+        let key = |given: &&Given| {
+            let is_many = side.n_given(given.piece) > MANY;
+            (is_many, given.at, given.piece.get())
+        };
+        late.sort_by_key(key);
         late.into_iter().map(|given| given.piece).collect()
     }
 

@@ -1,6 +1,6 @@
 //! Makes known what the library holds: in the DHT by announcing each torrent about every half hour, in the local
-//! network by [`super::lsd`], to further trackers by [`super::trackers`]. Evenly over time, so that ten thousand torrents cost next to nothing; what is new
-//! comes first.
+//! network by [`super::lsd`], to further trackers by [`super::trackers`]. Evenly over time, so that ten thousand
+//! torrents cost next to nothing; what is new comes first.
 
 use super::dht::Node;
 use super::trackers::OwnPlaces;

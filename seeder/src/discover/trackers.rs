@@ -1,5 +1,5 @@
 //! Announcing to the trackers that a torrent names: over HTTP and HTTPS ([`Http`]) and UDP (BEP 15), in tiers (BEP 12).
-//! Here for whoever fetches one torrent; for all that the library holds in [`rounds`]. How much one torrent can make us
+//! Here for whoever fetches one torrent; for all that the library holds in `rounds`. How much one torrent can make us
 //! send is bounded, whatever it names.
 
 mod http;
