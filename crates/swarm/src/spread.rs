@@ -132,7 +132,7 @@ impl Spread {
         side.handle_join(now);
         side.wake();
         let mode = side.mode();
-        let mut peer = Peer::new(world, self.geometry.n_pieces());
+        let mut peer = Peer::new(now, world, self.geometry.n_pieces());
         match mode {
             Mode::Plain => peer.show_all(),
             Mode::Spreading => {
@@ -329,6 +329,7 @@ impl Spread {
                 Mode::Plain => self.reveal_all(world),
                 Mode::Spreading => self
                     .reveal_bait(now, world)
+                    .or_else(|| self.reveal_relief(now, world))
                     .or_else(|| self.reveal_piece(now, world)),
             };
             if found.is_some() {
@@ -344,7 +345,7 @@ impl Spread {
         let present = sides.iter().filter(|side| side.n_peers > 0);
         let waits = present.map(|side| match side.mode() {
             Mode::Spreading if !self.fresh.is_empty() && side.has_room() => SLOW_BAIT_PAUSE,
-            Mode::Spreading if side.wants_ticks(now) => TICK,
+            Mode::Spreading if side.wants_ticks(now) || !self.fresh.is_empty() => TICK,
             // Something may come of what no longer counts as under way, or has to go to others.
             Mode::Spreading if !self.busy.is_empty() => SLOW_TICK / 4,
             Mode::Spreading | Mode::Plain => SLOW_TICK,
@@ -450,6 +451,26 @@ impl Spread {
         let found = self.give_rarest(now, key);
         // What is left may have to wait.
         if found.is_some() || self.peers.get(&key).is_none_or(|peer| peer.has_seen_all) {
+            self.fresh.remove(&key);
+        }
+        found
+    }
+
+    /// A piece, though there is no room, for who has waited for long with empty hands, the first that came first: where
+    /// those who are served pass nothing on, room comes too late for the others. Few at a time, since the more are under
+    /// way, the later each is whole; who gets something from others doesn't need it.
+    fn reveal_relief(&mut self, now: Instant, world: World) -> Option<(u64, Reveal)> {
+        let side = side_of(&mut self.native, &mut self.browser, world);
+        if self.fresh.is_empty() || side.has_room() || !side.may_relieve(now) {
+            return None;
+        }
+        let is_forlorn = |key: &&u64| {
+            let peer = self.peers.get(*key);
+            peer.is_some_and(|peer| peer.world == world && peer.is_forlorn(now))
+        };
+        let key = *self.fresh.iter().find(is_forlorn)?;
+        let found = self.give_rarest(now, key);
+        if found.is_some() {
             self.fresh.remove(&key);
         }
         found

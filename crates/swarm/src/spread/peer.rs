@@ -10,6 +10,8 @@ use wire::bitfield::Bitfield;
 const FIRST_WINDOW: u32 = 2;
 /// How much longer than twice the shortest time a piece may take while the window grows.
 const SLACK: Duration = Duration::from_millis(250);
+/// After so long somebody with empty hands is shown a piece, whether there is room or not.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How many at most, those that it doesn't tell of among them.
 const MOST_GIVEN: usize = 4096;
 
@@ -44,6 +46,8 @@ impl Given {
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) world: World,
+    /// When it came.
+    came: Instant,
     /// It has wanted something, and has answered since to whatever it was shown.
     pub(super) is_eager: bool,
     pub(super) interested: bool,
@@ -71,9 +75,10 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(world: World, n_pieces: u32) -> Self {
+    pub(super) fn new(now: Instant, world: World, n_pieces: u32) -> Self {
         Self {
             world,
+            came: now,
             is_eager: false,
             interested: false,
             choked: false,
@@ -108,6 +113,16 @@ impl Peer {
     /// Whether a piece may be given to it now.
     pub(super) fn may_take(&self) -> bool {
         self.takes() && self.n_under_way() < self.window && !self.is_full()
+    }
+
+    /// Whether it has waited for long, and has nothing at all from anybody.
+    pub(super) fn is_forlorn(&self, now: Instant) -> bool {
+        let waited = now.saturating_duration_since(self.came);
+        waited >= PATIENCE
+            && !self.choked
+            && self.sent == 0
+            && self.given.is_empty()
+            && self.has.count() == 0
     }
 
     /// Whether as much is under way to it as is kept count of.

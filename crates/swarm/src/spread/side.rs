@@ -40,6 +40,9 @@ const BAITS: u32 = 8;
 const BAIT_PAUSE: Duration = Duration::from_millis(5);
 /// How long one waits for the other while as many as there are places only say that they want something.
 pub(super) const SLOW_BAIT_PAUSE: Duration = Duration::from_millis(2);
+/// In what time all are shown something who wait with empty hands, however many there are, and the pause between two of them: at least, at most.
+const RELIEF: Duration = Duration::from_secs(20);
+const RELIEF_PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// How long a peer may take to want what it is shown.
 const ANSWER: Duration = Duration::from_secs(1);
 /// How long what was shown to a peer that has never taken anything counts as taken.
@@ -95,6 +98,8 @@ pub(super) struct Side {
     baits: (u32, Instant),
     /// When the last one was.
     baited: Instant,
+    /// When a piece was last shown though there was no room.
+    relieved: Instant,
     /// When the last peer came.
     joined: Instant,
     pace: Pace,
@@ -129,6 +134,7 @@ impl Side {
             resting: None,
             baits: (0, now),
             baited: now,
+            relieved: now,
             joined: now,
             pace: first_pace(now),
             latency: None,
@@ -284,6 +290,17 @@ impl Side {
             self.baited = now;
         }
         may
+    }
+
+    /// Whether somebody may be shown a piece now though there is no room.
+    pub(super) fn may_relieve(&mut self, now: Instant) -> bool {
+        let pause = (RELIEF / self.n_peers.max(1) as u32).clamp(RELIEF_PAUSE.0, RELIEF_PAUSE.1);
+        let since = now.saturating_duration_since(self.relieved);
+        if since >= pause {
+            // Made up for, where the clock came late; but not for when nobody waited.
+            self.relieved = (self.relieved + pause).max(now - since.min(RELIEF_PAUSE.1));
+        }
+        since >= pause
     }
 
     /// One of them has answered: it is none of those that may want nothing.

@@ -445,6 +445,32 @@ fn who_wants_nothing_keeps_nobody_waiting() {
 }
 
 #[test]
+fn nobody_waits_for_ever_behind_those_who_pass_nothing_on() {
+    let mut story = Story::new(512);
+    // A block a peer each second is all the link gives: no piece is whole within the story.
+    for key in 1..=300 {
+        story.join(key);
+    }
+    let mut served = BTreeMap::new();
+    while story.now < story.start + 30_000 * MS {
+        for (key, _) in story.poll() {
+            served.entry(key).or_insert(story.now - story.start);
+        }
+        let begun: Vec<u64> = served.keys().copied().collect();
+        for key in begun {
+            if !story.sent.contains_key(&key) {
+                story.send(key, 1024);
+            }
+        }
+        story.spread.handle_uplink(true);
+        story.pass(10 * MS);
+    }
+    assert_eq!(served.len(), 300);
+    let last = served.values().max().unwrap();
+    assert!(*last < Duration::from_secs(26), "{last:?}");
+}
+
+#[test]
 fn who_comes_with_the_piece_that_it_is_shown_is_shown_another() {
     let mut story = Story::new(8);
     for key in 1..=20 {
