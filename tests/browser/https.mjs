@@ -11,9 +11,12 @@ try {
   const problems = watchProblems(page, new URL(page_url).origin);
   await page.goto(page_url);
   const title = await page.title();
-  // A file that is no page has no policy of what it may ask for.
-  await page.goto(new URL("feed.json", page_url).href);
-  const seen = await page.evaluate(async (url) => {
+  // A file that is no page has no policy of what it may ask for. It is shown beside the page, which may be fetching its
+  // icon still: leaving it would break that off.
+  const beside = await browser.newPage();
+  const further = watchProblems(beside, new URL(page_url).origin);
+  await beside.goto(new URL("feed.json", page_url).href);
+  const seen = await beside.evaluate(async (url) => {
     const part = await fetch(url, { headers: { Range: "bytes=3-9" } });
     const bytes = (await part.arrayBuffer()).byteLength;
     const tracker = new URL("/announce", url);
@@ -26,7 +29,7 @@ try {
     return { status: part.status, bytes, opened };
   }, part_url);
   // A browser looks for an icon where a page names none.
-  const told = problems.filter((problem) => !problem.includes("/favicon.ico"));
+  const told = [...problems, ...further].filter((problem) => !problem.includes("/favicon.ico"));
   console.log(JSON.stringify({ title, problems: told, ...seen }));
 } finally {
   await browser.close();
