@@ -255,9 +255,8 @@ async fn fetch(
         tokio::select! {
             changed = come.changed() => {
                 let progress = come.borrow_and_update().clone();
-                while let Ok(piece) = pieces.try_recv() {
-                    report.piece(piece);
-                }
+                let more: Vec<_> = std::iter::from_fn(|| pieces.try_recv().ok()).collect();
+                report.pieces(&more);
                 report.progress(&progress);
                 search.progress.left.store(progress.of - progress.bytes, Ordering::Relaxed);
                 search.progress.downloaded.store(progress.received, Ordering::Relaxed);
@@ -269,6 +268,11 @@ async fn fetch(
                     State::Fetching if changed.is_err() => return Err(FetchError::Stopped),
                     State::Fetching => {}
                 }
+            }
+            Some(piece) = pieces.recv() => {
+                let more = std::iter::from_fn(|| pieces.try_recv().ok());
+                let come: Vec<_> = std::iter::once(piece).chain(more).collect();
+                report.pieces(&come);
             }
             Some(peer) = search.found.recv() => {
                 let mut peers = vec![peer];

@@ -20,7 +20,6 @@ pub struct Report {
     bar: ProgressBar,
     started: Instant,
     told: Instant,
-    pieces: Vec<u32>,
     name: String,
 }
 
@@ -33,7 +32,6 @@ impl Report {
             bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
             started: Instant::now(),
             told: Instant::now(),
-            pieces: Vec::new(),
             name: String::new(),
         };
         let peers: Vec<String> = peers.iter().map(SocketAddr::to_string).collect();
@@ -75,17 +73,16 @@ impl Report {
         }
     }
 
-    /// One more piece is here.
-    pub fn piece(&mut self, piece: PieceIndex) {
-        self.pieces.push(piece.get());
+    /// These pieces are here as well.
+    pub fn pieces(&self, pieces: &[PieceIndex]) {
+        if self.json && !pieces.is_empty() {
+            let pieces: Vec<u32> = pieces.iter().map(|piece| piece.get()).collect();
+            self.line(&json!({ "event": "pieces", "pieces": pieces }));
+        }
     }
 
     /// How far it is.
     pub fn progress(&mut self, progress: &Progress) {
-        if !self.pieces.is_empty() {
-            let pieces = std::mem::take(&mut self.pieces);
-            self.line(&json!({ "event": "pieces", "pieces": pieces }));
-        }
         self.bar.set_position(progress.bytes);
         let sources = sources(progress);
         self.bar

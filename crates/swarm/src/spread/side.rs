@@ -538,6 +538,8 @@ impl Side {
                 peer.window = (peer.window / 2).max(1);
             }
             let given = &mut peer.given[at];
+            // What has gone whole may still lie in buffers, and the link be busy with it.
+            let left_after = left_after.max(if can_pay { latency } else { IDLE });
             let is_left = peer.interested && !peer.choked && since(given.moved) > left_after;
             if is_idle && is_left && !given.is_passed {
                 // It may be getting that from elsewhere: an idle uplink has more to offer.
