@@ -443,11 +443,14 @@ impl Spread {
     /// Something for who has just come, the last one first.
     fn reveal_bait(&mut self, now: Instant, world: World) -> Option<(u64, Reveal)> {
         let side = side_of(&mut self.native, &mut self.browser, world);
-        if self.fresh.is_empty() || !side.has_room() || !side.may_bait(now) {
+        if self.fresh.is_empty() || !side.has_room() {
             return None;
         }
         let is_here = |key: &&u64| self.peers.get(*key).is_some_and(|peer| peer.world == world);
         let key = *self.fresh.iter().rev().find(is_here)?;
+        if !side.may_bait(now, self.peers[&key].is_new(now)) {
+            return None;
+        }
         let found = self.give_rarest(now, key);
         // What is left may have to wait.
         if found.is_some() || self.peers.get(&key).is_none_or(|peer| peer.has_seen_all) {

@@ -10,6 +10,8 @@ use wire::bitfield::Bitfield;
 const FIRST_WINDOW: u32 = 2;
 /// How much longer than twice the shortest time a piece may take while the window grows.
 const SLACK: Duration = Duration::from_millis(250);
+/// For so long a peer is new.
+const NEW: Duration = Duration::from_millis(20);
 /// After so long somebody with empty hands is shown a piece, whether there is room or not.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many at most, those that it doesn't tell of among them.
@@ -113,6 +115,11 @@ impl Peer {
     /// Whether a piece may be given to it now.
     pub(super) fn may_take(&self) -> bool {
         self.takes() && self.n_under_way() < self.window && !self.is_full()
+    }
+
+    /// Whether it has come this moment.
+    pub(super) fn is_new(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.came) < NEW
     }
 
     /// Whether it has waited for long, and has nothing at all from anybody.

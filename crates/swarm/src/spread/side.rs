@@ -274,13 +274,14 @@ impl Side {
 
     /// Whether one more of the new peers may be shown something now; it is counted then. They come slower where others
     /// only say that they want something.
-    pub(super) fn may_bait(&mut self, now: Instant) -> bool {
+    pub(super) fn may_bait(&mut self, now: Instant, is_new: bool) -> bool {
         let since = |at: Instant| now.saturating_duration_since(at);
         let (n, at) = self.baits;
         let may = if !self.has_room_to_try() {
             since(self.baited) >= SLOW_BAIT_PAUSE
         } else {
-            n < BAITS || since(at) >= BAIT_PAUSE
+            // Whoever comes this moment doesn't wait behind those who came before and want nothing.
+            n < BAITS * if is_new { 2 } else { 1 } || since(at) >= BAIT_PAUSE
         };
         if may {
             if since(at) >= BAIT_PAUSE {
